@@ -1,0 +1,1 @@
+"""Commands for people: run the whole service on this machine."""

@@ -1,0 +1,38 @@
+"""``python -m cli run [--scale consumers=2]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from cli.run import run
+from cli.server import ServerFailed
+from shared.errors import SettingsError
+from shared.lifecycle import BAD_SETTINGS
+
+
+def _scale(text: str) -> tuple[str, int]:
+    name, _, count = text.partition("=")
+    if not name or not count.isdigit() or not 0 <= int(count) <= 100:
+        raise argparse.ArgumentTypeError(f"expected name=count such as consumers=2; got {text!r}")
+    return name, int(count)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m cli", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="run the whole service on this machine")
+    running.add_argument("--scale", type=_scale, action="append", default=[], metavar="NAME=COUNT")
+    asked = parser.parse_args()
+    try:
+        return run(dict(asked.scale))
+    except SettingsError as error:
+        sys.stderr.write(f"bad settings: {error}\n")
+        return BAD_SETTINGS
+    except ServerFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""One delivery in this process, from its reading to its end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+
+from consumers.message import Message
+from consumers.policy import Policy
+from consumers.registry import Handler
+from shared.clock import RedisClock
+from shared.record import Record
+from shared.store.delivery import Entry, Lease
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """Made by the reader or the reclaimer, run by a pool, ended once: by the handler or by its deadline."""
+
+    entry: Entry
+    lease: Lease
+    record: Record
+    policy: Policy
+    handler: Handler
+    clock: RedisClock
+    partition: int
+    confirmed_s: float
+    """Monotonic time up to which the lease was surely held: its start, then each confirmed renewal."""
+    started_s: float = 0.0
+    """Monotonic time of the handler's start; 0 before it."""
+    started_ms: int = 0
+    lost: bool = False
+    """Whether Redis has said that the lease is another's."""
+    _ending: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def topic(self) -> str:
+        return self.entry.topic
+
+    @property
+    def attempt(self) -> int:
+        return self.entry.attempts + 1
+
+    @property
+    def suspect(self) -> bool:
+        """From the third delivery on, the message itself may be what kills its workers."""
+        return self.lease.deliveries >= 3
+
+    def start(self) -> Message:
+        """Notes the start and gives the handler its message. Start is never before the entry's own millisecond."""
+        self.started_s = time.monotonic()
+        self.started_ms = max(self.clock.now_ms(), self.entry.entry_ms)
+        record, options = self.record, self.record.options
+        return Message(
+            record.id,
+            self.topic,
+            record.body,
+            record.content_type,
+            self.attempt,
+            self.entry.due_ms,
+            self.started_ms,
+            record.created_ms,
+            options.headers,
+            options.labels,
+            options.trace,
+        )
+
+    def past_deadline(self, now_s: float) -> bool:
+        return self.started_s > 0 and now_s >= self.started_s + self.policy.deadline_ms / 1000
+
+    def end(self) -> bool:
+        """True for the first caller only: whoever gets it settles the delivery."""
+        return self._ending.acquire(blocking=False)

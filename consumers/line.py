@@ -1,0 +1,151 @@
+"""What a worker does for one partition: read, renew, claim, settle. Each task loops over a step that can be called alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from consumers.delivery import Delivery
+from consumers.held import Held
+from consumers.reader import Reader
+from consumers.settler import Settler
+from shared.errors import Outage
+from shared.settings import Settings
+from shared.store.delivery import Deliveries, Entry, Settlement
+from shared.store.keys import topic_of_stream
+from shared.store.partition import Partition
+from shared.waiting import OutageWatch, until_it_works
+
+RENEW_CHUNK = 200
+RENEWALS_PER_LEASE = 4
+CLAIM_TICK_S = 0.5
+CLOCK_S = 5.0
+
+
+class Work:
+    """What a line needs of the worker it belongs to."""
+
+    def __init__(
+        self,
+        plan: Callable[[], dict[str, int]],
+        receive: Callable[[Line, Sequence[Entry]], None],
+        claimed: Callable[[Line, Sequence[Entry]], None],
+        free: Callable[[str], int],
+        suspects: Callable[[], int],
+        lost: Callable[[Delivery], None],
+        settled: Callable[[Settlement, bool], None],
+    ) -> None:
+        self.plan = plan
+        self.receive = receive
+        self.claimed = claimed
+        """Takes entries that start at once."""
+        self.free = free
+        """Free slots for a topic."""
+        self.suspects = suspects
+        """Deliveries at work that may be what kills workers."""
+        self.lost = lost
+        self.settled = settled
+
+
+class Line:
+    def __init__(self, partition: Partition, deliveries: Deliveries, settings: Settings, held: Held, work: Work) -> None:
+        self.partition = partition
+        self.deliveries = deliveries
+        self._settings = settings.consumers
+        self._held = held
+        self._work = work
+        self._taking = asyncio.Lock()
+        """Held while entries are on their way here: what is pending and not held may then be theirs."""
+        self._cursors = dict.fromkeys(deliveries.streams, "-")
+        self.claimed = 0
+        self.reader = Reader(deliveries, work.plan, lambda entries: work.receive(self, entries), self.hand_back_unknown)
+        self.settler = Settler(
+            deliveries,
+            settings.consumers.batch_size,
+            settings.retention.max_delivered,
+            work.settled,
+        )
+
+    def tasks(self) -> dict[str, asyncio.Task[None]]:
+        """Starts everything; the names tell what each does."""
+        lease_s = self._settings.lease_ms / 1000
+        return {
+            "read": asyncio.create_task(self.reader.run()),
+            "settle": asyncio.create_task(self.settler.run()),
+            "renew": asyncio.create_task(self._every(lease_s / RENEWALS_PER_LEASE, "renew", self.renew_once)),
+            "claim": asyncio.create_task(self._every(min(CLAIM_TICK_S, lease_s / 4), "claim", self.claim_once)),
+            "clock": asyncio.create_task(self._every(CLOCK_S, "clock", self.partition.synchronise)),
+        }
+
+    async def _every(self, seconds: float, what: str, work: Callable[[], object]) -> None:
+        watch = OutageWatch(what)
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()  # type: ignore[misc] # each is a coroutine function
+            except Outage as outage:
+                await asyncio.sleep(watch.failed(outage))
+            else:
+                watch.worked()
+
+    async def renew_once(self) -> int:
+        """Renews every lease held, but those past their handler's deadline. Returns how many are lost. Raises ``Outage``."""
+        now_s = time.monotonic()
+        wanted = [
+            one
+            for one in self._held.all()
+            if one.partition == self.partition.number and not one.lost and not one.past_deadline(now_s)
+        ]
+        lost = 0
+        for start in range(0, len(wanted), RENEW_CHUNK):
+            chunk = wanted[start : start + RENEW_CHUNK]
+            sent_s = time.monotonic()
+            for delivery, kept in zip(chunk, await self.deliveries.renew([one.lease for one in chunk]), strict=True):
+                if kept:
+                    delivery.confirmed_s = sent_s
+                elif self._held.at(delivery.lease.stream, delivery.lease.entry_id) is delivery:
+                    lost += 1
+                    self._work.lost(delivery)
+        return lost
+
+    async def claim_once(self) -> int:
+        """Takes stuck deliveries into free slots. Returns how many. Raises ``Outage``."""
+        taken = 0
+        for stream in self.deliveries.streams:
+            topic = topic_of_stream(stream)
+            room = self._work.free(topic)
+            if room <= 0:
+                continue
+            async with self._taking:
+                self._cursors[stream], entries = await self.deliveries.claim(
+                    stream,
+                    self._cursors[stream],
+                    self._settings.lease_ms,
+                    self._settings.claim_max_ms,
+                    room,
+                    0 if self._work.suspects() else 1,
+                )
+                if entries:
+                    self._work.claimed(self, entries)
+            taken += len(entries)
+        self.claimed += taken
+        return taken
+
+    async def hand_back_unknown(self) -> None:
+        """Gives back what Redis thinks is held here and is not: the answer that brought it was lost. Raises ``Outage``."""
+        async with self._taking:
+            pending = await self.deliveries.pending()
+            unknown = [lease for lease in pending if self._held.at(lease.stream, lease.entry_id) is None]
+            for start in range(0, len(unknown), RENEW_CHUNK):
+                await self.deliveries.hand_back(unknown[start : start + RENEW_CHUNK])
+
+    async def leave(self) -> bool:
+        """Hands back what is left and leaves the groups where nothing is pending. Raises ``Outage``."""
+        await self.hand_back_unknown()
+        return await self.deliveries.leave()
+
+    async def open(self) -> None:
+        """Makes ready what the tasks need: the clock, the groups. Waits out outages."""
+        await until_it_works("start", self.partition.synchronise)
+        await until_it_works("start", self.deliveries.create_groups)

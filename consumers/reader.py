@@ -1,0 +1,70 @@
+"""Reads new deliveries of one partition, never more than the worker can soon run."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from shared.errors import Outage
+from shared.store.delivery import Deliveries, Entry
+from shared.waiting import OutageWatch
+
+WAIT_MS = 1_000
+"""Longest wait for a message while every topic has room."""
+SHORT_WAIT_MS = 20
+"""The same while some topic has none: room may appear meanwhile."""
+
+
+class Reader:
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        plan: Callable[[], dict[str, int]],
+        receive: Callable[[Sequence[Entry]], None],
+        recover: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``plan``: how many of each topic to ask for. ``receive``: takes what was read. ``recover``: called after an
+        answer may have been lost, to give back what Redis thinks is held here and is not."""
+        self._deliveries = deliveries
+        self._plan, self._receive, self._recover = plan, receive, recover
+        self.room = asyncio.Event()
+        """Set whenever a slot may have become free."""
+        self.last_read_s = time.monotonic()
+        self.watch = OutageWatch("read")
+
+    async def run(self) -> None:
+        answer_lost = False
+        while True:
+            try:
+                if answer_lost:
+                    await self._recover()
+                    answer_lost = False
+                await self.run_once()
+            except Outage as outage:
+                answer_lost = True
+                await asyncio.sleep(self.watch.failed(outage))
+
+    async def run_once(self) -> int:
+        """Reads what there is room for; waits where there is nothing. Returns how many. Raises ``Outage``."""
+        self.room.clear()
+        plan = self._plan()
+        if not plan:
+            self.last_read_s = time.monotonic()
+            await self._wait_for_room()
+            return 0
+        entries = await self._deliveries.read(plan)
+        if not entries:
+            full = len(plan) < len(self._deliveries.topics)
+            entries = await self._deliveries.wait(list(plan), SHORT_WAIT_MS if full else WAIT_MS)
+        self.last_read_s = time.monotonic()
+        self.watch.worked()
+        if entries:
+            self._receive(entries)
+        return len(entries)
+
+    async def _wait_for_room(self) -> None:
+        try:
+            await asyncio.wait_for(self.room.wait(), WAIT_MS / 1000)
+        except TimeoutError:
+            return

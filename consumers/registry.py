@@ -1,0 +1,66 @@
+"""Which function handles which topic. Modules named in the settings register themselves by the decorator."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.message import Message
+from shared.errors import SettingsError
+from shared.settings import TopicSettings
+
+Function = Callable[[Message], object] | Callable[[Message], Awaitable[object]]
+ERROR_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    function: Callable[[Message], object]
+    asynchronous: bool
+    error_bytes: int
+    """How much of an attempt's error is kept with the message."""
+
+
+_handlers: dict[str, Handler] = {}
+
+
+def handler(topic: str, *, error_bytes: int = ERROR_BYTES) -> Callable[[Function], Function]:
+    """Registers a ``def`` or ``async def`` function of one message as the handler of a topic.
+
+    Raises ``ValueError`` where the topic has another one.
+    """
+
+    def register(function: Function) -> Function:
+        known = _handlers.get(topic)
+        if known is not None and known.function is not function and _name(known.function) != _name(function):
+            raise ValueError(f"topic {topic!r} has a handler already: {_name(known.function)}")
+        _handlers[topic] = Handler(function, inspect.iscoroutinefunction(function), error_bytes)
+        return function
+
+    return register
+
+
+def _name(function: object) -> str:
+    return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
+
+
+def load_handlers(topics: dict[str, TopicSettings]) -> dict[str, Handler]:
+    """Imports the module of every topic and gives its handler. Raises ``SettingsError``."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    found = {}
+    for name, topic in topics.items():
+        key = f"Topics[{name}].Handler"
+        try:
+            importlib.import_module(topic.handler)
+        except ModuleNotFoundError as error:
+            raise SettingsError(key, topic.handler, f"expected a module that can be imported: {error}") from error
+        if name not in _handlers:
+            raise SettingsError(key, topic.handler, f'expected a module with a function decorated @handler("{name}")')
+        found[name] = _handlers[name]
+    return found

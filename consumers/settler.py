@@ -1,0 +1,79 @@
+"""Ends deliveries in batches: what ends while one batch is under way goes together in the next.
+
+Any thread may report to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from shared.errors import Outage
+from shared.logs import logger
+from shared.store.delivery import Deliveries, Settlement
+from shared.waiting import OutageWatch
+
+
+class Settler:
+    """One partition's settlements. ``settled`` is called in the process's loop for each, with whether it took effect."""
+
+    def __init__(
+        self, deliveries: Deliveries, batch_size: int, max_finished: int, settled: Callable[[Settlement, bool], None]
+    ) -> None:
+        self._deliveries = deliveries
+        self._batch_size, self._max_finished = batch_size, max_finished
+        self._settled = settled
+        self._waiting: deque[Settlement] = deque()
+        self._under_way = 0
+        self._loop = asyncio.get_running_loop()
+        self._reported = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.fenced = 0
+        """Settlements that came too late: the lease was another's."""
+
+    def report(self, settlement: Settlement) -> None:
+        """Takes a settlement from any thread."""
+        self._waiting.append(settlement)
+        self._loop.call_soon_threadsafe(self._notice)
+
+    def _notice(self) -> None:
+        self._idle.clear()
+        self._reported.set()
+
+    async def run(self) -> None:
+        watch = OutageWatch("settle")
+        while True:
+            await self._reported.wait()
+            self._reported.clear()
+            while self._waiting:
+                try:
+                    await self.run_once()
+                except Outage as outage:
+                    await asyncio.sleep(watch.failed(outage))
+                else:
+                    watch.worked()
+            self._idle.set()
+
+    async def run_once(self) -> int:
+        """Settles one batch. Raises ``Outage``; the batch stays and is sent again (a repeat has no second effect)."""
+        batch = [self._waiting[position] for position in range(min(len(self._waiting), self._batch_size))]
+        results = await self._deliveries.settle(batch, self._max_finished)
+        for settlement, took_effect in zip(batch, results, strict=True):
+            self._waiting.popleft()
+            if not took_effect:
+                self.fenced += 1
+                logger.warning("too late to settle: the lease was lost meanwhile", id=settlement.message_id)
+            self._settled(settlement, took_effect)
+        return len(batch)
+
+    @property
+    def backlog(self) -> int:
+        return len(self._waiting)
+
+    async def flush(self) -> None:
+        """Waits until everything reported so far is settled."""
+        if self._waiting:
+            self._notice()
+        await self._idle.wait()

@@ -1,0 +1,134 @@
+"""What becomes of a delivery when its handler has ended, or cannot be started at all. Pure: no Redis, no clock."""
+
+from __future__ import annotations
+
+import msgspec
+
+from consumers.delivery import Delivery
+from consumers.outcomes import Dead, Retry
+from shared.store.delivery import Entry, Lease, Settlement
+from shared.store.messages import Attempt, DeadHeader, Finished
+
+MAX_DEFERRALS = 1_000
+MAX_DEFERRAL_AGE_MS = 86_400_000
+"""A retry that does not count is counted after all beyond this number, or this long after the message was made and due."""
+NEWER_RECORD_RETRY_MS = 5_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, worker: str) -> Settlement:
+    """Returned: delivered. ``Dead``: dead letter. ``Retry``: as asked. Anything else: retry by policy, dead when spent."""
+    if error is None:
+        return finished(delivery, "delivered", ended_ms, worker)
+    failure = _encode_attempt(delivery, error, ended_ms, worker)
+    if isinstance(error, Dead):
+        return _dead(delivery, error.reason, failure, delivery.attempt)
+    if isinstance(error, Retry) and not error.counts and _may_defer(delivery, ended_ms):
+        return _retry(delivery, failure, error.after_ms, delivery.entry.attempts, delivery.entry.deferrals + 1)
+    if delivery.attempt >= delivery.policy.max_attempts:
+        return _dead(delivery, f"all {delivery.attempt} attempts failed", failure, delivery.attempt)
+    delay_ms = error.after_ms if isinstance(error, Retry) else delivery.policy.backoff.delay_ms(delivery.attempt)
+    return _retry(delivery, failure, delay_ms, delivery.attempt, delivery.entry.deferrals)
+
+
+def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Settlement:
+    """The message is over: ``delivered`` or ``expired``."""
+    entry, record = delivery.entry, delivery.record
+    kept = Finished(
+        status=status,
+        due_ms=entry.due_ms,
+        settled_ms=ended_ms,
+        attempts=delivery.attempt if status == "delivered" else entry.attempts,
+        created_ms=record.created_ms,
+        started_ms=delivery.started_ms,
+        worker=worker,
+    )
+    return Settlement(
+        delivery.lease,
+        record.id,
+        delivery.topic,
+        "finished",
+        errors_exist=entry.attempts > 0 or entry.deferrals > 0,
+        text=_encode(kept).decode() if delivery.policy.retention_ms else "",
+        number=delivery.policy.retention_ms,
+    )
+
+
+def spent(delivery: Delivery) -> Settlement | None:
+    """The burial of a message whose lost deliveries have used up its attempts; ``None`` where one is left."""
+    if delivery.attempt <= delivery.policy.max_attempts:
+        return None
+    reason = f"its worker was lost {delivery.lease.deliveries - 1} times while it ran" if delivery.suspect else "attempts spent"
+    return _dead(delivery, reason, "", delivery.entry.attempts)
+
+
+def unreadable(entry: Entry, message_id: str, reason: str) -> Settlement:
+    """The burial of an entry that is no record: kept as it is, for a person to look at."""
+    header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts)
+    return Settlement(lease_of(entry), message_id, entry.topic, "dead", header=_encode(header).decode())
+
+
+def newer(entry: Entry, message_id: str) -> Settlement:
+    """A record of a newer format is put back for a newer worker, and costs no attempt."""
+    return Settlement(
+        lease_of(entry),
+        message_id,
+        entry.topic,
+        "retry",
+        number=NEWER_RECORD_RETRY_MS,
+        attempts=entry.attempts,
+        deferrals=entry.deferrals,
+    )
+
+
+def lease_of(entry: Entry) -> Lease:
+    return Lease(entry.stream, entry.entry_id, entry.deliveries)
+
+
+def _may_defer(delivery: Delivery, now_ms: int) -> bool:
+    since = max(delivery.record.created_ms, int(delivery.record.id[-21:-10], 32) // 2048)
+    return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since < MAX_DEFERRAL_AGE_MS
+
+
+def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int, deferrals: int) -> Settlement:
+    return Settlement(
+        delivery.lease,
+        delivery.record.id,
+        delivery.topic,
+        "retry",
+        text=failure,
+        number=delay_ms,
+        attempts=attempts,
+        deferrals=deferrals,
+    )
+
+
+def _dead(delivery: Delivery, reason: str, failure: str, attempts: int) -> Settlement:
+    header = DeadHeader(reason=reason, due_ms=delivery.entry.due_ms, attempts=attempts)
+    return Settlement(delivery.lease, delivery.record.id, delivery.topic, "dead", text=failure, header=_encode(header).decode())
+
+
+def _encode_attempt(delivery: Delivery, error: BaseException, ended_ms: int, worker: str) -> str:
+    attempt = Attempt(
+        attempt=delivery.attempt,
+        started_ms=delivery.started_ms,
+        ended_ms=ended_ms,
+        error=_bounded(describe(error), delivery.handler.error_bytes),
+        worker=worker,
+    )
+    return _encode(attempt).decode()
+
+
+def describe(error: BaseException) -> str:
+    """``ValueError: no such address``; for what a handler asked, just its words."""
+    words = str(error)
+    if isinstance(error, (Dead, Retry)):
+        return words
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
+
+
+def _bounded(text: str, size: int) -> str:
+    """At most ``size`` bytes of UTF-8."""
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= size else encoded[: size - 3].decode("utf-8", "ignore") + "…"

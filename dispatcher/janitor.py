@@ -1,0 +1,46 @@
+"""Keeps what is over within its retention and caps, and removes consumers that are gone for good."""
+
+from __future__ import annotations
+
+from shared.logs import logger
+from shared.settings import Settings
+from shared.store import due, topics
+from shared.store.delivery import leave
+from shared.store.partition import Partition, Store
+
+LIMIT = 1000
+"""Most things removed by one script."""
+GONE_AFTER_LEASES = 30
+GONE_AFTER_MS = 300_000
+"""A consumer that asked for nothing this long, and at least this many leases, is gone: a living one asks every few seconds."""
+
+
+class Janitor:
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._gone_after_ms = max(GONE_AFTER_MS, GONE_AFTER_LEASES * settings.consumers.lease_ms)
+
+    async def run_once(self) -> None:
+        """Raises ``Outage``."""
+        for partition in self._store.partitions:
+            await self._trim(partition)
+            await self._remove_gone_consumers(partition)
+
+    async def _trim(self, partition: Partition) -> None:
+        while True:
+            trimmed = await due.trim(partition, self._settings.retention, LIMIT)
+            if trimmed.aged_dead_letters:
+                logger.info("dropped {} dead letters past their retention", trimmed.aged_dead_letters)
+            if trimmed.dead_letters_over_cap:
+                logger.warning(
+                    "dropped the {} oldest dead letters: more than Retention.MaxDeadLetters", trimmed.dead_letters_over_cap
+                )
+            if max(trimmed) < LIMIT:
+                return
+
+    async def _remove_gone_consumers(self, partition: Partition) -> None:
+        names = list(self._settings.all_topics())
+        for consumer in await topics.idle_consumers(partition, names, self._gone_after_ms):
+            if await leave(partition, names, consumer):
+                logger.info("removed consumer {}: it is gone and holds nothing", consumer)

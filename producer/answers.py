@@ -1,0 +1,94 @@
+"""Answers: views of the store in the words of the API."""
+
+from __future__ import annotations
+
+import base64
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from producer.schemas import AttemptOut, MessageOut
+from shared.store.messages import View
+from shared.times import format_ms
+
+_encode = msgspec.json.Encoder().encode
+
+
+def json_answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=_encode(content), status=status, content_type="application/json", headers=headers)
+
+
+def message_out(view: View) -> MessageOut:
+    """Everything that is known of a message."""
+    finished, record = view.finished, view.record
+    if finished is not None:
+        started = finished.started_ms
+        return MessageOut(
+            id=view.id,
+            topic=view.topic,
+            status=view.status,
+            deliver_at=format_ms(view.due_ms),
+            attempts=view.attempts,
+            created_at=format_ms(finished.created_ms) if finished.created_ms else UNSET,
+            started_at=format_ms(started) if started else UNSET,
+            settled_at=format_ms(finished.settled_ms),
+            lateness_ms=max(0, started - view.due_ms) if started else UNSET,
+            worker=finished.worker,
+        )
+    if record is None:
+        return _unreadable_out(view)
+    options = record.options
+    readable = record.kind != "base64"
+    text = record.body if record.kind == "json" else _encode(record.body.decode("utf-8", "replace")) if readable else b""
+    return MessageOut(
+        id=view.id,
+        topic=view.topic,
+        status=view.status,
+        deliver_at=format_ms(view.due_ms),
+        attempts=view.attempts,
+        created_at=format_ms(record.created_ms),
+        settled_at=format_ms(view.died_ms) if view.died_ms else UNSET,
+        worker=view.worker,
+        reason=view.reason,
+        errors=_errors(view),
+        body=msgspec.Raw(text) if readable else UNSET,
+        body_base64=UNSET if readable else base64.b64encode(record.body).decode(),
+        content_type=record.content_type,
+        expires_at=UNSET if options.expires_ms is None else format_ms(options.expires_ms),
+        retry=options.retry or UNSET,
+        deadline_ms=UNSET if options.deadline_ms is None else options.deadline_ms,
+        retention_ms=UNSET if options.retention_ms is None else options.retention_ms,
+        labels=options.labels,
+        headers=options.headers or UNSET,
+        flow_key=options.flow_key or "",
+    )
+
+
+def _unreadable_out(view: View) -> MessageOut:
+    """What was stored by a stranger or a newer release: shown as it is."""
+    return MessageOut(
+        id=view.id,
+        topic=view.topic,
+        status=view.status,
+        deliver_at=format_ms(view.due_ms),
+        attempts=view.attempts,
+        settled_at=format_ms(view.died_ms) if view.died_ms else UNSET,
+        worker=view.worker,
+        reason=view.reason,
+        errors=_errors(view),
+        body_base64=base64.b64encode(view.stored).decode(),
+    )
+
+
+def _errors(view: View) -> tuple[AttemptOut, ...]:
+    return tuple(
+        AttemptOut(
+            attempt=one.attempt,
+            started_at=format_ms(one.started_ms),
+            ended_at=format_ms(one.ended_ms),
+            error=one.error,
+            worker=one.worker,
+        )
+        for one in view.errors
+    )

@@ -1,0 +1,68 @@
+"""``/dead-letters``: list, replay."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from producer.answers import json_answer, message_out
+from producer.context import STORE, rules
+from producer.drafts import when
+from producer.openapi import describe
+from producer.requests import read_optional_json
+from producer.schemas import DeadLetters, MessageOut, ReplayRequest
+from shared.errors import InvalidField
+from shared.store import dead_letters
+
+PAGE, LARGEST_PAGE = 50, 500
+_replay = msgspec.json.Decoder(ReplayRequest)
+
+
+@describe(
+    "Dead letters, newest first",
+    tag="dead letters",
+    query={
+        "limit": ({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE}, "Letters a page."),
+        "cursor": ({"type": "string"}, "`next_cursor` of the page before."),
+        "topic": ({"type": "string"}, "Only of this topic; a page may come short."),
+    },
+    answers={200: DeadLetters},
+    problems=(422, 503),
+)
+async def list_dead_letters(request: web.Request) -> web.Response:
+    limit, cursor = _limit(request.query.get("limit")), request.query.get("cursor")
+    unknown = set(request.query) - {"limit", "cursor", "topic"}
+    if unknown:
+        raise InvalidField(min(unknown), "there is no such parameter; expected limit, cursor or topic")
+    try:
+        page = await dead_letters.list_dead_letters(request.app[STORE], limit, cursor, request.query.get("topic"))
+    except ValueError:
+        raise InvalidField("cursor", "expected the next_cursor of an earlier page") from None
+    answer = DeadLetters(
+        items=tuple(message_out(view) for view in page.letters), total=page.total, next_cursor=page.next_cursor or ""
+    )
+    return json_answer(answer)
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return PAGE
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= LARGEST_PAGE:
+        raise InvalidField("limit", f"expected 1 to {LARGEST_PAGE}; got {text[:40]!r}")
+    return int(text)
+
+
+@describe(
+    "Schedule a dead letter again, with no attempt spent",
+    tag="dead letters",
+    request=ReplayRequest,
+    optional=True,
+    answers={202: MessageOut},
+    problems=(400, 404, 409, 413, 415, 422, 503),
+)
+async def replay_dead_letter(request: web.Request) -> web.Response:
+    asked, against = await read_optional_json(request, _replay, ReplayRequest()), rules(request)
+    due_ms, delay_ms = when(asked.deliver_at, asked.delay, against)
+    due_ms = against.now_ms + delay_ms if delay_ms is not None else due_ms or 0
+    view = await dead_letters.replay(request.app[STORE], request.match_info["id"], due_ms)
+    return json_answer(message_out(view), 202)

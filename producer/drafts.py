@@ -1,0 +1,150 @@
+"""From a checked request to a draft: what types cannot say. Pure but for the clock it is given."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from producer.schemas import EchoRequest, NewMessage
+from shared.errors import InvalidField
+from shared.ids import LATEST_DUE_MS
+from shared.record import Kind, Options
+from shared.settings import ProducerSettings
+from shared.store.accept import Draft
+from shared.times import parse_delay_ms, parse_time_ms
+
+DAY_MS = 86_400_000
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What every draft is checked against."""
+
+    topics: frozenset[str]
+    limits: ProducerSettings
+    now_ms: int
+    trace: str | None = None
+
+    def latest_ms(self) -> int:
+        return min(LATEST_DUE_MS, self.now_ms + self.limits.horizon_days * DAY_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    kind: Kind
+    bytes: bytes
+    content_type: str | None
+
+
+def echo_draft(asked: EchoRequest, rules: Rules) -> Draft:
+    body = asked.message.encode()
+    _check_size("message", body, rules)
+    return Draft("echo", "text", body, due_ms=due_time("time", asked.time, rules), options=Options(trace=rules.trace))
+
+
+def message_draft(asked: NewMessage, rules: Rules) -> Draft:
+    """Raises ``InvalidField``."""
+    if asked.topic not in rules.topics:
+        raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
+    due_ms, delay_ms = when(asked.deliver_at, asked.delay, rules)
+    body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", _set(asked.content_type))
+    return Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, _options(asked, body, rules))
+
+
+def _options(asked: NewMessage, body: Body, rules: Rules) -> Options:
+    return Options(
+        retry=_set(asked.retry),
+        deadline_ms=_set(asked.deadline_ms),
+        expires_ms=None if asked.expires_at is UNSET else due_time("expires_at", asked.expires_at, rules),
+        retention_ms=_set(asked.retention_ms),
+        flow_key=_set(asked.flow_key),
+        labels=_set(asked.labels) or (),
+        headers=_set(asked.headers) or {},
+        content_type=body.content_type,
+        trace=rules.trace,
+    )
+
+
+def when(deliver_at: str | float | UnsetType, delay: str | float | UnsetType, rules: Rules) -> tuple[int | None, int | None]:
+    """``(due time, None)``, ``(None, delay)``, or ``(None, None)`` where neither was given, in milliseconds."""
+    if deliver_at is not UNSET and delay is not UNSET:
+        raise InvalidField("delay", "expected either deliver_at or delay, not both")
+    if deliver_at is not UNSET:
+        return due_time("deliver_at", deliver_at, rules), None
+    if delay is UNSET:
+        return None, None
+    try:
+        delay_ms = parse_delay_ms(delay)
+    except ValueError as error:
+        raise InvalidField("delay", f"{error}; got {_shown(delay)}") from None
+    _check_horizon("delay", rules.now_ms + delay_ms, rules)
+    return None, delay_ms
+
+
+def due_time(field: str, value: str | float, rules: Rules) -> int:
+    try:
+        due_ms = parse_time_ms(value)
+    except ValueError as error:
+        raise InvalidField(field, f"{error}; got {_shown(value)}") from None
+    _check_horizon(field, due_ms, rules)
+    return max(due_ms, 0)
+
+
+def _check_horizon(field: str, due_ms: int, rules: Rules) -> None:
+    if due_ms > rules.latest_ms():
+        days = rules.limits.horizon_days
+        raise InvalidField(field, f"expected a time at most {days} days ahead (Producer.HorizonDays)")
+
+
+def body_of(
+    body: msgspec.Raw | UnsetType,
+    body_base64: str | UnsetType,
+    content_type: str | UnsetType,
+    rules: Rules,
+) -> Body | None:
+    """The body of a request; ``None`` where it has none."""
+    own_type = _set(content_type)
+    if body is not UNSET and body_base64 is not UNSET:
+        raise InvalidField("body_base64", "expected either body or body_base64, not both")
+    if body_base64 is not UNSET:
+        try:
+            found = Body("base64", base64.b64decode(body_base64, validate=True), own_type)
+        except binascii.Error as error:
+            raise InvalidField("body_base64", f"expected standard base64: {error}") from None
+    elif body is not UNSET:
+        found = _json_body(bytes(body), own_type)
+    else:
+        return None
+    _check_size("body", found.bytes, rules)
+    return found
+
+
+def _json_body(raw: bytes, content_type: str | None) -> Body:
+    try:
+        raw.decode()
+        if raw[:1] == b'"':
+            return Body("text", msgspec.json.decode(raw, type=str).encode(), content_type)
+    except (UnicodeError, msgspec.DecodeError) as error:
+        raise InvalidField("body", f"expected UTF-8; use body_base64 for other bytes: {error}") from None
+    return Body("json", raw, content_type)
+
+
+def _check_size(field: str, body: bytes, rules: Rules) -> None:
+    if len(body) > rules.limits.max_body_bytes:
+        limit = rules.limits.max_body_bytes
+        raise InvalidField(field, f"expected at most {limit} bytes (Producer.MaxBodyBytes); got {len(body)}", status=413)
+
+
+def _set(value: Value | UnsetType) -> Value | None:
+    return None if isinstance(value, UnsetType) else value
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

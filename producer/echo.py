@@ -1,0 +1,38 @@
+"""``POST /echoAtTime``."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+
+from producer.answers import json_answer
+from producer.context import STORE, rules
+from producer.drafts import echo_draft
+from producer.openapi import describe
+from producer.requests import idempotency_key, read_json
+from producer.schemas import EchoAnswer, EchoRequest
+from shared.store.accept import schedule
+from shared.times import format_ms
+
+_decoder = msgspec.json.Decoder(EchoRequest)
+
+
+@describe(
+    "Write a message to the log and to standard output at its time",
+    tag="messages",
+    request=EchoRequest,
+    answers={202: EchoAnswer},
+    problems=(400, 409, 413, 415, 422, 503),
+    idempotent=True,
+)
+async def echo_at_time(request: web.Request) -> web.Response:
+    asked = await read_json(request, _decoder)
+    accepted = await schedule(request.app[STORE], [echo_draft(asked, rules(request))], idempotency_key(request))
+    answer = EchoAnswer(
+        id=accepted.ids[0],
+        status="scheduled",
+        time=format_ms(accepted.due_ms[0]),
+        message=asked.message,
+        deduplicated=accepted.deduplicated,
+    )
+    return json_answer(answer, 202, {"Location": f"/messages/{answer.id}"})

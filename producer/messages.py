@@ -1,0 +1,123 @@
+"""``/messages``: schedule, look, change, cancel, deliver now."""
+
+from __future__ import annotations
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET
+
+from producer.answers import json_answer, message_out
+from producer.context import SETTINGS, STORE, rules
+from producer.drafts import body_of, message_draft, when
+from producer.openapi import describe
+from producer.requests import JSON_TYPES, idempotency_key, read_json, read_lines
+from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, MessageOut, NewMessage
+from shared.errors import InvalidField
+from shared.record import Options, Record
+from shared.store import messages
+from shared.store.accept import Draft, schedule
+from shared.times import format_ms
+
+_new = msgspec.json.Decoder(NewMessage)
+_batch = msgspec.json.Decoder(list[NewMessage])
+_change = msgspec.json.Decoder(MessageChange)
+
+
+@describe(
+    "Schedule a message",
+    tag="messages",
+    request=NewMessage,
+    answers={202: Accepted},
+    problems=(400, 409, 413, 415, 422, 503),
+    idempotent=True,
+)
+async def post_message(request: web.Request) -> web.Response:
+    asked = await read_json(request, _new)
+    accepted = await schedule(request.app[STORE], [message_draft(asked, rules(request))], idempotency_key(request))
+    answer = Accepted(
+        id=accepted.ids[0],
+        topic=asked.topic,
+        status="scheduled",
+        deliver_at=format_ms(accepted.due_ms[0]),
+        deduplicated=accepted.deduplicated,
+    )
+    return json_answer(answer, 202, {"Location": f"/messages/{answer.id}"})
+
+
+@describe(
+    "Schedule many messages: all of them, or none where one is wrong",
+    tag="messages",
+    request=list[NewMessage],
+    lines=True,
+    answers={202: BatchAccepted},
+    problems=(400, 409, 413, 415, 422, 503),
+    idempotent=True,
+)
+async def post_batch(request: web.Request) -> web.Response:
+    if request.content_type in JSON_TYPES:
+        asked = await read_json(request, _batch)
+    else:
+        asked = await read_lines(request, _new)
+    limit = request.app[SETTINGS].producer.max_batch
+    if len(asked) > limit:
+        raise InvalidField("", f"expected at most {limit} messages (Producer.MaxBatch); got {len(asked)}", status=413)
+    if not asked:
+        raise InvalidField("", "expected at least one message")
+    accepted = await schedule(request.app[STORE], _drafts(request, asked), idempotency_key(request))
+    answer = BatchAccepted(count=len(accepted.ids), ids=tuple(accepted.ids), deduplicated=accepted.deduplicated)
+    return json_answer(answer, 202)
+
+
+def _drafts(request: web.Request, asked: list[NewMessage]) -> list[Draft]:
+    against, drafts = rules(request), []
+    for number, one in enumerate(asked):
+        try:
+            drafts.append(message_draft(one, against))
+        except InvalidField as error:
+            raise error.inside(f"[{number}]") from None
+    return drafts
+
+
+@describe("One message: where it is and how it got there", tag="messages", answers={200: MessageOut}, problems=(404, 503))
+async def get_message(request: web.Request) -> web.Response:
+    return json_answer(message_out(await messages.get(request.app[STORE], request.match_info["id"])))
+
+
+@describe(
+    "Change the time or the body of a message that is still waiting",
+    tag="messages",
+    request=MessageChange,
+    answers={200: MessageOut},
+    problems=(400, 404, 409, 413, 415, 422, 503),
+)
+async def patch_message(request: web.Request) -> web.Response:
+    asked, against, store = await read_json(request, _change), rules(request), request.app[STORE]
+    due_ms, delay_ms = when(asked.deliver_at, asked.delay, against)
+    body = body_of(asked.body, asked.body_base64, asked.content_type, against)
+    if body is None and asked.content_type is not UNSET:
+        raise InvalidField("content_type", "expected a body beside it")
+    if body is None and due_ms is None and delay_ms is None:
+        raise InvalidField("", "expected at least one of deliver_at, delay, body and body_base64")
+    if delay_ms is not None:
+        due_ms = against.now_ms + delay_ms
+    record = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
+    view = await messages.change(store, request.match_info["id"], due_ms=due_ms, body=record)
+    return json_answer(message_out(view))
+
+
+@describe(
+    "Cancel a message: with a 200 it will not be delivered",
+    tag="messages",
+    answers={200: Cancelled},
+    problems=(404, 409, 503),
+)
+async def delete_message(request: web.Request) -> web.Response:
+    message_id = request.match_info["id"]
+    await messages.cancel(request.app[STORE], message_id)
+    return json_answer(Cancelled(id=message_id, status="cancelled"))
+
+
+@describe("Deliver a waiting message now", tag="messages", answers={202: MessageOut}, problems=(404, 409, 503))
+async def deliver_message(request: web.Request) -> web.Response:
+    view = await messages.deliver_now(request.app[STORE], request.match_info["id"])
+    return json_answer(message_out(view), 202)

@@ -1,0 +1,96 @@
+"""Around every request: its id, and every error as ``application/problem+json`` (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from secrets import token_hex
+
+import msgspec
+from aiohttp import web
+
+from producer.schemas import Problem
+from shared.errors import Conflict, InvalidField, NotFound, Outage, ServiceError, TooLate
+from shared.logs import logger
+from shared.store.accept import Unconfirmed
+
+REQUEST_ID = "X-Request-Id"
+RETRY_AFTER_S = 1
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
+_encode = msgspec.json.Encoder().encode
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Takes the caller's ``X-Request-Id`` or makes one; it is in the answer and in log lines."""
+    given = request.headers.get(REQUEST_ID, "")
+    request_id = given if _REQUEST_ID.fullmatch(given) else token_hex(8)
+    request["request_id"] = request_id
+    response = await handler(request)
+    response.headers[REQUEST_ID] = request_id
+    return response
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        return _refusal(request, error)
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        return _http_refusal(request, error)
+    except Exception:  # noqa: BLE001 - the one place where a programmer's error becomes an answer
+        logger.exception("{} {} failed", request.method, request.rel_url.path, request_id=request["request_id"])
+        return problem(request, 500, "an error of ours; the log has it under this request id")
+
+
+def problem(request: web.Request, status: int, detail: str, **more: object) -> web.Response:
+    headers = more.pop("response_headers", None)
+    content = Problem(
+        type="about:blank",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        request_id=request["request_id"],
+        **more,  # type: ignore[arg-type] # the fields of Problem
+    )
+    return web.Response(body=_encode(content), status=status, content_type="application/problem+json", headers=headers)  # type: ignore[arg-type] # a dict or None
+
+
+def _refusal(request: web.Request, error: ServiceError) -> web.Response:
+    if isinstance(error, InvalidField):
+        return problem(request, error.status, str(error), field=error.field)
+    if isinstance(error, NotFound):
+        return problem(request, 404, str(error))
+    if isinstance(error, TooLate):
+        return problem(request, 409, str(error))
+    if isinstance(error, Conflict):
+        return problem(request, 409, str(error), field="Idempotency-Key")
+    retry_after = {"Retry-After": str(RETRY_AFTER_S)}
+    if isinstance(error, Unconfirmed):
+        return problem(
+            request,
+            503,
+            f"storing was not confirmed ({error}); the messages may exist",
+            ids=tuple(error.ids),
+            idempotency_key=error.idempotency_key or "",
+            response_headers=retry_after,
+        )
+    if isinstance(error, Outage):
+        return problem(request, 503, f"Redis is out: {error}", response_headers=retry_after)
+    raise error
+
+
+def _http_refusal(request: web.Request, error: web.HTTPException) -> web.Response:
+    headers = {name: value for name, value in error.headers.items() if name in {"Allow", "Retry-After"}}
+    details = {
+        404: f"there is nothing at {request.rel_url.path}; /docs describes the API",
+        405: f"{request.method} is not possible here; allowed: {headers.get('Allow', '')}",
+        413: "the request is larger than Producer.MaxRequestBytes",
+    }
+    return problem(request, error.status, details.get(error.status, error.reason), response_headers=headers)

@@ -1,0 +1,137 @@
+"""The API's description, made from the routes and from the classes that validate: nothing is described twice.
+
+aiohttp-apispec 3.0.0b2 collects the routes and serves the description and Swagger UI. That version, because the stable
+2.2.3 reaches into names that apispec 6 no longer has and pins marshmallow 3; 3.0.0b2 works with the maintained releases of
+both. Its validation middleware is not used: it would validate with marshmallow, in Python, what msgspec validates in C.
+It writes Swagger 2.0, which cannot say "a string or a number", so ``Description`` gives it an OpenAPI 3.0 document instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+from aiohttp_apispec import AiohttpApiSpec, docs
+from apispec import APISpec
+
+from producer.schemas import Problem
+from shared.version import VERSION
+
+Schema = dict[str, Any]
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+_REFERENCE = "#/components/schemas/{name}"
+_described: list[Any] = [Problem]
+
+_WHY = {
+    400: "No JSON.",
+    404: "There is no such message.",
+    409: "Too late, or the idempotency key was used for something else.",
+    413: "Larger than a limit of the settings.",
+    415: "Another media type than the one expected.",
+    422: "A field is missing, unknown or wrong.",
+    503: "Redis is out; with messages to store: they may exist, and a repeat with the idempotency key is safe.",
+}
+
+
+def describe(
+    summary: str,
+    *,
+    tag: str,
+    answers: dict[int, Any],
+    problems: tuple[int, ...] = (),
+    request: Any = None,
+    optional: bool = False,
+    lines: bool = False,
+    idempotent: bool = False,
+    query: dict[str, tuple[Schema, str]] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Describes a handler by the classes of its request and its answers, and by the problems it may answer."""
+    _described.extend(kind for kind in (request, *answers.values()) if kind is not None)
+    operation: dict[str, Any] = {"summary": summary, "tags": [tag], "parameters": [], "responses": {}}
+    if request is not None:
+        content = {"application/json": {"schema": _schema(request)}}
+        if lines:
+            content["application/x-ndjson"] = {"schema": {"type": "string", "description": "One message a line."}}
+        operation["requestBody"] = {"required": not optional, "content": content}
+    for name, (schema, text) in (query or {}).items():
+        operation["parameters"].append({"in": "query", "name": name, "schema": schema, "description": text})
+    if idempotent:
+        operation["parameters"].append(_IDEMPOTENCY_KEY)
+    for status, kind in answers.items():
+        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind)
+    for status in problems:
+        operation["responses"][str(status)] = _answer(_WHY[status], "application/problem+json", Problem)
+
+    def mark(handler: Handler) -> Handler:
+        marked: Handler = docs(**operation, operationId=handler.__name__)(handler)
+        return marked
+
+    return mark
+
+
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    "description": "A repeat with the same key answers with the first message's id and stores nothing.",
+}
+
+
+def _answer(description: str, media_type: str, kind: Any) -> Schema:
+    return {"description": description, "content": {media_type: {"schema": _schema(kind)}}}
+
+
+def _schema(kind: Any) -> Schema:
+    (schema,), _ = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
+    converted: Schema = _as_openapi_3_0(schema)
+    return converted
+
+
+def _as_openapi_3_0(schema: Any) -> Any:
+    """msgspec writes JSON Schema 2020-12; OpenAPI 3.0 has ``nullable`` and ``example`` for what differs here."""
+    if isinstance(schema, list):
+        return [_as_openapi_3_0(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {key: _as_openapi_3_0(part) for key, part in schema.items() if key not in {"examples", "propertyNames"}}
+    if "examples" in schema and not isinstance(schema["examples"], dict):
+        found["example"] = schema["examples"][0]
+    kinds = [part for part in found.get("anyOf", []) if part != {"type": "null"}]
+    if "anyOf" in found and len(kinds) < len(found["anyOf"]):
+        rest = {key: part for key, part in found.items() if key != "anyOf"}
+        found = {**rest, **(kinds[0] if len(kinds) == 1 else {"anyOf": kinds}), "nullable": True}
+        if found.get("default", ...) is None:
+            del found["default"]
+    return found
+
+
+class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untyped
+    """aiohttp-apispec with an OpenAPI 3.0 document in place of Swagger 2.0."""
+
+    def __init__(self, **info: Any) -> None:
+        super().__init__(url="/openapi.json", swagger_path="/docs", static_path="/docs/static", **info)
+        self.spec = APISpec(openapi_version="3.0.3", plugins=(), **info)
+        _, components = msgspec.json.schema_components(_described, ref_template=_REFERENCE)
+        for name, schema in components.items():
+            self.spec.components.schema(name, _as_openapi_3_0(schema))
+
+    def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
+        operation = {key: part for key, part in data.items() if key not in {"schemas", "produces"}}
+        names = [part[1:-1] for part in url_path.split("/") if part.startswith("{")]
+        in_path = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names]
+        operation["parameters"] = in_path + operation["parameters"]
+        if method != "head":
+            self.spec.path(path=url_path, operations={method: operation})
+
+
+def add_description(app: web.Application) -> None:
+    """Adds ``/openapi.json`` and ``/docs``. Called after all routes are added."""
+    description = Description(
+        title="Message Scheduling Service",
+        version=VERSION,
+        info={"description": "Deliver this message at that time.", "license": {"name": "MIT"}},
+    )
+    description.register(app, in_place=True)

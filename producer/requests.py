@@ -1,0 +1,90 @@
+"""Reading a request: its media type, its JSON, its headers. Every complaint names the field and what was expected."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from shared.errors import InvalidField
+
+JSON_TYPES = frozenset({"application/json"})
+NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+_PATH = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
+_NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
+
+Struct = TypeVar("Struct")
+
+
+async def read_json(request: web.Request, decoder: msgspec.json.Decoder[Struct]) -> Struct:
+    """The request's JSON, validated. Raises ``InvalidField`` (400 no JSON, 415 media type, 422 another shape)."""
+    if request.content_type not in JSON_TYPES:
+        _refuse_media_type(request, "application/json")
+    return decode(await request.read(), decoder)
+
+
+async def read_optional_json(request: web.Request, decoder: msgspec.json.Decoder[Struct], empty: Struct) -> Struct:
+    """The same, or ``empty`` where the request has no body."""
+    return await read_json(request, decoder) if request.can_read_body else empty
+
+
+async def read_lines(request: web.Request, decoder: msgspec.json.Decoder[Struct]) -> list[Struct]:
+    """A JSON array, or one JSON value a line (NDJSON)."""
+    if request.content_type not in NDJSON_TYPES:
+        _refuse_media_type(request, "application/json or application/x-ndjson")
+    lines = [line for line in (await request.read()).split(b"\n") if line.strip()]
+    found = []
+    for number, line in enumerate(lines):
+        try:
+            found.append(decode(line, decoder))
+        except InvalidField as error:
+            raise error.inside(f"[{number}]") from None
+    return found
+
+
+def _refuse_media_type(request: web.Request, expected: str) -> None:
+    raise InvalidField("Content-Type", f"expected {expected}; got {request.headers.get('Content-Type', 'none')!r}", status=415)
+
+
+def decode(data: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
+    try:
+        data.decode()
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise explained(str(error)) from None
+    except msgspec.DecodeError as error:
+        raise InvalidField("", f"expected JSON: {error}", status=400) from None
+    except UnicodeDecodeError as error:
+        raise InvalidField("", f"expected JSON in UTF-8: {error}", status=400) from None
+    except RecursionError:
+        raise InvalidField("", "expected JSON that is nested less deeply", status=400) from None
+
+
+def explained(text: str) -> InvalidField:
+    """msgspec's complaint, as field and expectation."""
+    match = _PATH.search(text)
+    path = match["path"].lstrip(".") if match else ""
+    detail = text[: match.start()] if match else text
+    named = _NAMED.search(detail)
+    if named:
+        path = f"{path}.{named['name']}" if path else named["name"]
+        detail = "there is no such field" if "unknown" in detail else "this field is required"
+    return InvalidField(path, detail[:1].lower() + detail[1:])
+
+
+def idempotency_key(request: web.Request) -> str | None:
+    key = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidField(IDEMPOTENCY_KEY, "expected 1 to 255 visible ASCII characters")
+    return key
+
+
+def trace_context(request: web.Request) -> str | None:
+    """W3C ``traceparent``; one of another form is ignored, as its specification asks."""
+    trace = request.headers.get("traceparent")
+    return trace if trace and _TRACE.fullmatch(trace) else None

@@ -1,0 +1,23 @@
+"""The whole API on one screen."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from producer import dead_letters, echo, health, messages
+
+ROUTES = (
+    web.post("/echoAtTime", echo.echo_at_time),
+    web.post("/messages", messages.post_message),
+    web.post("/messages/batch", messages.post_batch),
+    web.get("/messages/{id}", messages.get_message),
+    web.patch("/messages/{id}", messages.patch_message),
+    web.delete("/messages/{id}", messages.delete_message),
+    web.post("/messages/{id}/deliver", messages.deliver_message),
+    web.get("/dead-letters", dead_letters.list_dead_letters),
+    web.post("/dead-letters/{id}/replay", dead_letters.replay_dead_letter),
+    web.get("/health", health.health),
+    web.get("/health/live", health.live),
+    web.get("/health/ready", health.ready),
+    # /docs and /openapi.json are added by producer.openapi
+)

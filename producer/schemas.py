@@ -1,0 +1,206 @@
+"""Every request and answer, described once: types, validation and documentation come from these definitions.
+
+msgspec decodes and validates in one step, in C; ``producer.openapi`` turns the same classes into the API's description.
+What a type cannot say (time formats, the horizon, known topics) is checked in ``producer.drafts``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from shared.record import RetryOptions
+
+TimeIn = Annotated[
+    str | int | float,
+    Meta(
+        description="ISO 8601 with any offset (none means UTC), or a number since 1970: milliseconds from 1e11 on, else seconds.",
+        examples=["2030-01-31T09:00:00.250+01:00"],
+    ),
+]
+DelayIn = Annotated[
+    str | int | float,
+    Meta(description="Seconds, or a duration such as 1d2h30m10s250ms.", examples=["1h30m"]),
+]
+TimeOut = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", examples=["2030-01-31T08:00:00.250Z"])]
+Label = Annotated[str, Meta(min_length=1, max_length=64)]
+HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
+HeaderValue = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
+ContentType = Annotated[
+    str, Meta(max_length=200, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?$", examples=["text/csv"])
+]
+Base64 = Annotated[str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="])]
+
+
+class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request: unknown fields are refused."""
+
+
+class Out(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer: what does not apply is left out."""
+
+
+class EchoRequest(In, frozen=True):
+    """Write a message to the log and to standard output at its time."""
+
+    time: TimeIn
+    message: Annotated[str, Meta(description="What to write.", examples=["hello"])]
+
+
+class EchoAnswer(Out, frozen=True):
+    id: str
+    status: str
+    time: TimeOut
+    message: str
+    deduplicated: bool = False
+
+
+class NewMessage(In, frozen=True):
+    """A message to deliver. With neither ``deliver_at`` nor ``delay`` it is due at once."""
+
+    topic: Annotated[str, Meta(description="A topic of the settings.", examples=["echo"], max_length=64)]
+    body: (
+        Annotated[msgspec.Raw, Meta(description="A string is kept as text, anything else as the JSON that was sent.")] | UnsetType
+    ) = UNSET
+    body_base64: Base64 | UnsetType = UNSET
+    content_type: ContentType | UnsetType = UNSET
+    deliver_at: TimeIn | UnsetType = UNSET
+    delay: DelayIn | UnsetType = UNSET
+    expires_at: Annotated[TimeIn, Meta(description="Not delivered from this time on; expired instead.")] | UnsetType = UNSET
+    retry: RetryOptions | UnsetType = UNSET
+    deadline_ms: Annotated[int, Meta(ge=1, le=2_592_000_000, description="How long the handler may run.")] | UnsetType = UNSET
+    retention_ms: (
+        Annotated[int, Meta(ge=0, le=2_592_000_000, description="How long the outcome is kept; 0 keeps none.")] | UnsetType
+    ) = UNSET
+    labels: Annotated[tuple[Label, ...], Meta(max_length=20)] | UnsetType = UNSET
+    headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
+    flow_key: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$", description="Messages of one key share its limits."),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class MessageChange(In, frozen=True):
+    """What to change of a waiting message; what is absent stays."""
+
+    deliver_at: TimeIn | UnsetType = UNSET
+    delay: Annotated[DelayIn, Meta(description="From now.")] | UnsetType = UNSET
+    body: msgspec.Raw | UnsetType = UNSET
+    body_base64: Base64 | UnsetType = UNSET
+    content_type: ContentType | UnsetType = UNSET
+
+
+class ReplayRequest(In, frozen=True):
+    """When to deliver a dead letter again; at once with neither."""
+
+    deliver_at: TimeIn | UnsetType = UNSET
+    delay: DelayIn | UnsetType = UNSET
+
+
+class Accepted(Out, frozen=True):
+    id: str
+    topic: str
+    status: str
+    deliver_at: TimeOut
+    deduplicated: bool = False
+
+
+class BatchAccepted(Out, frozen=True):
+    count: int
+    ids: Annotated[tuple[str, ...], Meta(description="In the order of the request.")]
+    deduplicated: bool = False
+
+
+class AttemptOut(Out, frozen=True):
+    """An attempt that failed."""
+
+    attempt: int
+    started_at: TimeOut
+    ended_at: TimeOut
+    error: str
+    worker: str
+
+
+class MessageOut(Out, frozen=True):
+    """A message as it is at the moment of the answer."""
+
+    id: str
+    topic: str
+    status: Annotated[
+        str,
+        Meta(
+            description="scheduled, waiting, ready, running, retrying, delivered, dead, cancelled or expired.",
+            examples=["scheduled"],
+        ),
+    ]
+    deliver_at: Annotated[TimeOut, Meta(description="When it is, or was, due; of a retry, that of the next attempt.")]
+    attempts: Annotated[int, Meta(description="Attempts made; of a running one, those before it.")]
+    created_at: TimeOut | UnsetType = UNSET
+    started_at: Annotated[TimeOut, Meta(description="Start of the delivery that settled it.")] | UnsetType = UNSET
+    settled_at: TimeOut | UnsetType = UNSET
+    lateness_ms: Annotated[int, Meta(description="Start minus due time.")] | UnsetType = UNSET
+    worker: str = ""
+    reason: Annotated[str, Meta(description="Why it is dead.")] = ""
+    errors: tuple[AttemptOut, ...] = ()
+    body: msgspec.Raw | UnsetType = UNSET
+    body_base64: Base64 | UnsetType = UNSET
+    content_type: str = ""
+    expires_at: TimeOut | UnsetType = UNSET
+    retry: RetryOptions | UnsetType = UNSET
+    deadline_ms: int | UnsetType = UNSET
+    retention_ms: int | UnsetType = UNSET
+    labels: tuple[str, ...] = ()
+    headers: dict[str, str] | UnsetType = UNSET
+    flow_key: str = ""
+
+
+class Cancelled(Out, frozen=True):
+    id: str
+    status: str
+
+
+class DeadLetters(Out, frozen=True):
+    items: Annotated[tuple[MessageOut, ...], Meta(description="Newest first.")]
+    total: Annotated[int, Meta(description="Dead letters in all.")]
+    next_cursor: Annotated[str, Meta(description="Give it as `cursor` for the next page; absent on the last.")] = ""
+
+
+class Problem(Out, frozen=True):
+    """RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: Annotated[str, Meta(description="The field at fault.", examples=["[3].deliver_at"])] = ""
+    request_id: str = ""
+    ids: Annotated[tuple[str, ...], Meta(description="Messages that may have been stored.")] = ()
+    idempotency_key: Annotated[str, Meta(description="Repeat with this key: it completes and doubles nothing.")] = ""
+
+
+class TopicHealth(Out, frozen=True):
+    topic: str
+    scheduled: int
+    ready: int
+    running: int
+    configured: bool
+
+
+class Health(Out, frozen=True):
+    status: str
+    version: str
+    server: str = ""
+    clock_difference_ms: Annotated[int, Meta(description="This host's wall clock minus Redis's.")] = 0
+    topics: tuple[TopicHealth, ...] = ()
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Ready(Out, frozen=True):
+    status: str
+    reasons: tuple[str, ...] = ()

@@ -1,0 +1,111 @@
+r"""The stored form of a message: one line of header, then the body. The format's only reader and writer.
+
+``<id> v1 <created_ms> <kind>[ <options>]\n<body>``, for example::
+
+    echo-0-1a2b3c4d5e6f7g8h9i0jk v1 1790000000000 text {"retry":{"max_attempts":3}}
+    hello
+
+* ``kind``: ``json`` and ``text`` are the body's own UTF-8 bytes, readable; ``base64`` stands for any other bytes.
+* ``options``: a JSON object of what differs from the topic's defaults (see ``Options``); absent where nothing does.
+
+A record is written once. Scripts move it from key to key and never decode it.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Literal
+
+import msgspec
+
+VERSION = b"v1"
+Kind = Literal["json", "text", "base64"]
+DEFAULT_CONTENT_TYPES: dict[str, str] = {
+    "json": "application/json",
+    "text": "text/plain; charset=utf-8",
+    "base64": "application/octet-stream",
+}
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=315_360_000_000)]
+
+
+class RetryOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a message asks for instead of its topic's retry policy; an absent field follows the topic."""
+
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="Attempts in all, the first included.")] | None = None
+    initial_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000, description="Wait after the first failure.")] | None = None
+    max_ms: Annotated[int, msgspec.Meta(ge=0, le=604_800_000, description="Longest wait.")] | None = None
+    factor: Annotated[float, msgspec.Meta(ge=1, le=100, description="Each wait is this times the one before.")] | None = None
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=1, description="Share by which a wait varies.")] | None = None
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything a message may carry besides its body. An absent field costs no byte."""
+
+    retry: RetryOptions | None = None
+    deadline_ms: int | None = None
+    expires_ms: int | None = None
+    """Milliseconds since the epoch past which the message is not delivered any more."""
+    retention_ms: int | None = None
+    priority: str | None = None
+    flow_key: str | None = None
+    labels: tuple[str, ...] = ()
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    content_type: str | None = None
+    trace: str | None = None
+    """W3C trace context (``traceparent``) of the request that made the message."""
+
+
+NO_OPTIONS = Options()
+
+
+class Record(msgspec.Struct, frozen=True):
+    id: str
+    created_ms: int
+    kind: Kind
+    body: bytes
+    """The body's own bytes, whatever the kind."""
+    options: Options = NO_OPTIONS
+
+    @property
+    def content_type(self) -> str:
+        return self.options.content_type or DEFAULT_CONTENT_TYPES[self.kind]
+
+
+class UnreadableRecord(ValueError):
+    """The stored bytes are no record."""
+
+
+class NewerRecord(ValueError):
+    """The record has a format this program does not know yet: another process runs a newer release."""
+
+
+_encode_options = msgspec.json.Encoder().encode
+_decode_options = msgspec.json.Decoder(Options).decode
+
+
+def encode_record(record: Record) -> bytes:
+    header = f"{record.id} v1 {record.created_ms} {record.kind}".encode()
+    options = _encode_options(record.options)
+    if options != b"{}":
+        header += b" " + options
+    body = base64.b64encode(record.body) if record.kind == "base64" else record.body
+    return header + b"\n" + body
+
+
+def decode_record(stored: bytes) -> Record:
+    """The record of those bytes. Raises ``UnreadableRecord`` or ``NewerRecord``."""
+    header, newline, body = stored.partition(b"\n")
+    parts = header.split(b" ", 4)
+    if newline and len(parts) >= 2 and parts[1] != VERSION and parts[1][:1] == b"v" and parts[1][1:].isdigit():
+        raise NewerRecord(f"format {parts[1].decode()}")
+    if not newline or len(parts) < 4 or parts[1] != VERSION:
+        raise UnreadableRecord(f"not a record: {stored[:80]!r}")
+    try:
+        options = _decode_options(parts[4]) if len(parts) == 5 else NO_OPTIONS
+        kind: Kind = msgspec.convert(parts[3].decode(), Kind)
+        if kind == "base64":
+            body = base64.b64decode(body, validate=True)
+        return Record(parts[0].decode(), int(parts[2]), kind, body, options)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise UnreadableRecord(f"not a record: {error}") from error

@@ -1,0 +1,139 @@
+"""Every setting with its type, default, bounds and meaning. Frozen: read once at start, checked, passed in.
+
+Key names in the file are these names in PascalCase (``Consumers.LeaseMs``). Where the values come from is
+``shared.settings_file``'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.ids import TOPIC_PATTERN
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Milliseconds = Annotated[int, Meta(ge=1, le=2_592_000_000)]
+MillisecondsOrNone = Annotated[int, Meta(ge=0, le=2_592_000_000)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
+    """A group of settings; unknown keys are refused."""
+
+
+class RedisSettings(Section, frozen=True):
+    connection_string: Annotated[str, Meta(min_length=1)] = "localhost"
+    """``host``, ``host:port``, ``redis://`` or ``rediss://`` (user, password, db, TLS options as query parameters)."""
+    key_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "mss"
+    timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    """How long an answer may take before it counts as an outage."""
+    max_connections: Annotated[int, Meta(ge=2, le=1000)] = 32
+
+
+class ProducerSettings(Section, frozen=True):
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 3000
+    max_body_bytes: Annotated[int, Meta(ge=1, le=512 * 2**20)] = 2**20
+    max_request_bytes: Annotated[int, Meta(ge=1024, le=1024 * 2**20)] = 32 * 2**20
+    max_batch: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    horizon_days: Annotated[int, Meta(ge=1, le=20_000)] = 3_650
+    idempotency_ms: Milliseconds = 86_400_000
+    """How long an idempotency key is remembered."""
+
+
+class DispatcherSettings(Section, frozen=True):
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 3001
+    batch_size: Annotated[int, Meta(ge=1, le=1000)] = 100
+    max_stream_length: Count = 100_000
+    """Entries a stream may hold; what is due beyond that stays in the due set."""
+    tick_ms: Annotated[int, Meta(ge=10, le=60_000)] = 1_000
+    """The safety tick behind every wake-up."""
+
+
+class ConsumersSettings(Section, frozen=True):
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    port: Port = 3002
+    threads: Annotated[int, Meta(ge=1, le=1000)] = 10
+    async_limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
+    """``async def`` handlers at work at once in a process."""
+    batch_size: Annotated[int, Meta(ge=1, le=1000)] = 100
+    lease_ms: Annotated[int, Meta(ge=200, le=3_600_000)] = 10_000
+    claim_max_ms: Annotated[int, Meta(ge=200, le=86_400_000)] = 60_000
+    deadline_ms: Milliseconds = 60_000
+    """How long a handler may run."""
+    grace_ms: Annotated[int, Meta(ge=0, le=3_600_000)] = 8_000
+    max_abandoned_threads: Annotated[int, Meta(ge=0, le=10_000)] = 10
+
+
+class RetrySettings(Section, frozen=True):
+    max_attempts: Annotated[int, Meta(ge=1, le=1000)] = 5
+    initial_ms: Annotated[int, Meta(ge=0, le=86_400_000)] = 1_000
+    max_ms: Annotated[int, Meta(ge=0, le=604_800_000)] = 300_000
+    factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
+    jitter: Annotated[float, Meta(ge=0, le=1)] = 0.2
+
+
+class RetentionSettings(Section, frozen=True):
+    delivered_ms: MillisecondsOrNone = 3_600_000
+    """How long the outcome of a finished message can be asked for; 0 keeps none."""
+    max_delivered: Annotated[int, Meta(ge=0, le=100_000_000)] = 100_000
+    """Per partition; those that expire first go first."""
+    dead_letters_ms: Annotated[int, Meta(ge=1000, le=31_536_000_000)] = 2_592_000_000
+    max_dead_letters: Count = 100_000
+    """Per partition; the oldest go first, counted and logged."""
+
+
+class LoggingSettings(Section, frozen=True):
+    directory: str = "logs"
+    level: Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    format: Literal["text", "json"] = "text"
+    retention_days: Annotated[int, Meta(ge=1, le=3650)] = 14
+
+
+class AuthSettings(Section, frozen=True):
+    disabled: bool = False
+    """There are no API keys yet, so the producer listens on loopback only unless this says that something else protects it."""
+
+
+class TopicRetrySettings(Section, frozen=True):
+    """A topic's own retry policy; an absent key follows ``Retry``."""
+
+    max_attempts: Annotated[int, Meta(ge=1, le=1000)] | None = None
+    initial_ms: Annotated[int, Meta(ge=0, le=86_400_000)] | None = None
+    max_ms: Annotated[int, Meta(ge=0, le=604_800_000)] | None = None
+    factor: Annotated[float, Meta(ge=1, le=100)] | None = None
+    jitter: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class TopicSettings(Section, frozen=True):
+    name: Annotated[str, Meta(pattern=f"^{TOPIC_PATTERN}$")]
+    handler: Annotated[str, Meta(min_length=1)]
+    """The module that registers the topic's handler, such as ``examples.reminders``."""
+    retry: TopicRetrySettings = TopicRetrySettings()
+    deadline_ms: Milliseconds | None = None
+    retention_ms: MillisecondsOrNone | None = None
+
+
+ECHO = TopicSettings(name="echo", handler="consumers.handlers.echo")
+"""The built-in topic: writes the message to the log and to standard output at its time."""
+
+
+class Settings(Section, frozen=True):
+    redis: RedisSettings = RedisSettings()
+    producer: ProducerSettings = ProducerSettings()
+    dispatcher: DispatcherSettings = DispatcherSettings()
+    consumers: ConsumersSettings = ConsumersSettings()
+    retry: RetrySettings = RetrySettings()
+    retention: RetentionSettings = RetentionSettings()
+    logging: LoggingSettings = LoggingSettings()
+    auth: AuthSettings = AuthSettings()
+    topics: tuple[TopicSettings, ...] = ()
+    partitions: Annotated[int, Meta(ge=1, le=1024)] = 1
+    """Slices of the key space; may be raised, never lowered."""
+
+    def all_topics(self) -> dict[str, TopicSettings]:
+        """Every topic by name, the built-in ones first."""
+        return {topic.name: topic for topic in (ECHO, *self.topics)}

@@ -1,0 +1,134 @@
+"""Accepting new messages: ids are made, records written, and chunks of at most 500 stored by one script each.
+
+A repeat with the same idempotency key makes the same ids again (they follow from a seed that the first request left with
+the key), so it completes what was cut off and doubles nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from shared.errors import Conflict, Outage
+from shared.ids import make_id, parse_id, random_bits, score_text
+from shared.record import Kind, Options, Record, encode_record
+from shared.store.partition import Partition, Store
+from shared.store.scripts import SCHEDULE, Argument
+
+CHUNK_MESSAGES = 500
+CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A message as a caller asked for it, checked, not yet stored. Exactly one of ``due_ms`` and ``delay_ms`` counts."""
+
+    topic: str
+    kind: Kind
+    body: bytes
+    due_ms: int | None = None
+    delay_ms: int = 0
+    options: Options = field(default_factory=Options)
+
+    def due_at(self, accepted_ms: int) -> int:
+        """A time in the past is due when accepted."""
+        return accepted_ms + self.delay_ms if self.due_ms is None else max(self.due_ms, accepted_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    ids: list[str]
+    due_ms: list[int]
+    deduplicated: bool
+    """Whether an equal request with the same idempotency key had been accepted before."""
+
+
+class Unconfirmed(Outage):
+    """Storing was cut off: messages of these ids may exist. Repeating with ``idempotency_key`` completes and doubles nothing."""
+
+    def __init__(self, cause: Outage, ids: list[str], idempotency_key: str | None) -> None:
+        super().__init__(cause.kind, str(cause))
+        self.ids = ids
+        self.idempotency_key = idempotency_key
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """Drafts with their ids, cut into chunks."""
+
+    ids: list[str]
+    due_ms: list[int]
+    chunks: list[tuple[Partition, list[tuple[str, float, bytes]]]]
+    """Per chunk: its partition and (topic, score, record) of each message."""
+
+
+async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None) -> Accepted:
+    """Stores the messages. Raises ``Conflict``, ``Unconfirmed``."""
+    if idempotency_key is None and len(drafts) > 1:
+        idempotency_key = f"batch-{secrets.token_hex(16)}"
+    key_digest = blake2b((idempotency_key or secrets.token_hex(8)).encode(), digest_size=20).hexdigest()
+    first = int(key_digest[:8], 16) % len(store.partitions)
+    seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
+    digest = _digest(drafts) if idempotency_key else ""
+    rendered = _render(store, drafts, first, seed, accepted_ms)
+    deduplicated = False
+    try:
+        for number in range(len(rendered.chunks)):
+            record = f"{digest} {seed.hex()} {accepted_ms}"
+            ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
+            verdict, earlier = await _store_chunk(rendered, number, key_digest, ttl_ms, record)
+            if verdict == b"conflict":
+                raise Conflict("the idempotency key was used before for a request with another content")
+            if verdict == b"repeated" and number == 0:
+                _, seed_text, accepted_text = earlier.split()
+                seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
+                rendered = _render(store, drafts, first, seed, accepted_ms)
+    except Outage as outage:
+        raise Unconfirmed(outage, rendered.ids, idempotency_key) from outage
+    return Accepted(rendered.ids, rendered.due_ms, deduplicated)
+
+
+def _digest(drafts: Sequence[Draft]) -> str:
+    """What the request asks for, however it was written: 128 bits."""
+    digest = blake2b(digest_size=16)
+    for draft in drafts:
+        digest.update(repr((draft.topic, draft.due_ms, draft.delay_ms, draft.kind, draft.body, draft.options)).encode())
+    return digest.hexdigest()
+
+
+def _render(store: Store, drafts: Sequence[Draft], first: int, seed: bytes, accepted_ms: int) -> _Rendered:
+    """The same drafts, seed and time give the same ids, records and chunks."""
+    rendered = _Rendered([], [], [])
+    size, chunk = 0, list[tuple[str, float, bytes]]()
+    for position, draft in enumerate(drafts):
+        length = len(draft.body) + 200
+        if not rendered.chunks or len(chunk) >= CHUNK_MESSAGES or size + length > CHUNK_BYTES:
+            size, chunk = 0, []
+            partition = store.partitions[(first + len(rendered.chunks)) % len(store.partitions)]
+            rendered.chunks.append((partition, chunk))
+        due_ms = draft.due_at(accepted_ms)
+        message_id = make_id(draft.topic, rendered.chunks[-1][0].number, due_ms, random_bits(seed, position))
+        record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options))
+        parsed = parse_id(message_id)
+        assert parsed is not None  # noqa: S101 - just made
+        chunk.append((draft.topic, parsed.score, record))
+        size += length
+        rendered.ids.append(message_id)
+        rendered.due_ms.append(due_ms)
+    return rendered
+
+
+async def _store_chunk(rendered: _Rendered, number: int, key_digest: str, ttl_ms: int, record: str) -> tuple[bytes, str]:
+    partition, messages = rendered.chunks[number]
+    keys = [partition.keys.idempotency(key_digest, number)]
+    numbers: dict[str, int] = {}
+    arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
+    for topic, score, stored in messages:
+        if topic not in numbers:
+            keys.append(partition.keys.due(topic))
+            numbers[topic] = len(keys)
+        arguments += (numbers[topic], score_text(score), stored)
+    answer = await SCHEDULE.run(partition.client, keys, arguments)
+    return answer[0], answer[1].decode() if len(answer) > 1 else ""

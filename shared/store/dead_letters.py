@@ -1,0 +1,102 @@
+"""Dead letters: list, replay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shared.errors import NotFound, TooLate
+from shared.ids import parse_id
+from shared.store import messages
+from shared.store.messages import View
+from shared.store.outage import outages
+from shared.store.partition import Store
+from shared.store.scripts import REPLAY
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    letters: list[View]
+    """Newest first."""
+    next_cursor: str | None
+    total: int
+
+
+async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic: str | None) -> Page:
+    """One page, newest first. ``cursor`` is that of the page before: ``<partition>.<died ms>.<id>``.
+
+    A page looks at no more than ``limit`` letters, so with ``topic`` it may come short. Raises ``Outage``, ``ValueError``
+    for a cursor that is none.
+    """
+    number, before_ms, last_id = _parse_cursor(cursor, len(store.partitions))
+    total, letters = 0, list[View]()
+    with outages():
+        for partition in store.partitions:
+            total += int(await partition.client.zcard(partition.keys.dead))
+    looked = 0
+    while number < len(store.partitions) and looked < limit:
+        batch = await _batch(store, number, before_ms, last_id, limit - looked)
+        looked += len(batch)
+        letters += (view for view in batch if topic in (None, view.topic))
+        if batch:
+            before_ms, last_id = batch[-1].died_ms, batch[-1].id
+        else:
+            number, before_ms, last_id = number + 1, None, ""
+    more = number < len(store.partitions)
+    return Page(letters, f"{number}.{before_ms if before_ms is not None else ''}.{last_id}" if more else None, total)
+
+
+def _parse_cursor(cursor: str | None, partitions: int) -> tuple[int, int | None, str]:
+    if cursor is None:
+        return 0, None, ""
+    number, before, last_id = cursor.split(".", 2)
+    if not 0 <= int(number) < partitions:
+        raise ValueError("no such partition")
+    return int(number), int(before) if before else None, last_id
+
+
+async def _batch(store: Store, number: int, before_ms: int | None, last_id: str, limit: int) -> list[View]:
+    """The letters after (older than) that one. Members of one millisecond are in the order of their ids, backwards."""
+    partition = store.partitions[number]
+    start = "+inf" if before_ms is None else str(before_ms)
+    with outages():
+        skip = 0
+        if before_ms is not None and last_id:
+            same = await partition.client.zrangebyscore(partition.keys.dead, before_ms, before_ms, start=0, num=10_000)
+            skip = sum(1 for member in same if member >= last_id.encode())
+        found = await partition.client.zrevrangebyscore(
+            partition.keys.dead, start, "-inf", start=skip, num=limit, withscores=True
+        )
+        if not found:
+            return []
+        records = await partition.client.hmget(partition.keys.dead_records, [member for member, _ in found])
+    return [
+        messages.dead_view(member.decode(), topic_of(member.decode()), int(score), stored)
+        for (member, score), stored in zip(found, records, strict=True)
+        if stored is not None
+    ]
+
+
+def topic_of(message_id: str) -> str:
+    parsed = parse_id(message_id)
+    return parsed.topic if parsed else ""
+
+
+async def replay(store: Store, message_id: str, due_ms: int = 0) -> View:
+    """Schedules a dead letter again, at once or at ``due_ms``, with no attempt spent.
+
+    Raises ``NotFound``, ``TooLate`` (it is no dead letter), ``Outage``.
+    """
+    parsed = parse_id(message_id)
+    if parsed is None or parsed.partition >= len(store.partitions):
+        raise NotFound(message_id)
+    partition = store.partitions[parsed.partition]
+    keys = partition.keys
+    answer = await REPLAY.run(
+        partition.client,
+        [keys.dead, keys.dead_records, keys.due(parsed.topic), keys.index],
+        [message_id, keys.wake_channel, due_ms],
+    )
+    if answer[0] != b"replayed":
+        view = await messages.get(store, message_id)
+        raise TooLate(message_id, view.status if answer[0] == b"absent" else "a dead letter without a record", "replay")
+    return await messages.get(store, message_id)

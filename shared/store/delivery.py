@@ -1,0 +1,268 @@
+"""The consumers' side: reading deliveries, and holding, ending and returning their leases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import ResponseError
+
+from shared.store.connect import Client
+from shared.store.keys import GROUP, topic_of_stream
+from shared.store.outage import outages
+from shared.store.partition import Partition
+from shared.store.scripts import CLAIM, HAND_BACK, LEAVE, RENEW, SETTLE, Argument
+
+SCAN_COUNT = 100
+"""Pending entries that one claim looks at."""
+PENDING_LIMIT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A delivery as read: the entry in the group's pending list is its lease."""
+
+    stream: str
+    entry_id: str
+    deliveries: int
+    due_ms: int
+    attempts: int
+    """Attempts spent before this delivery, lost ones that count included."""
+    deferrals: int
+    """Retries before this delivery that did not count."""
+    record: bytes
+    leased_s: float
+    """Monotonic time before which the lease did not begin to run."""
+
+    @property
+    def topic(self) -> str:
+        return topic_of_stream(self.stream)
+
+    @property
+    def entry_ms(self) -> int:
+        """Redis's time when the entry was added."""
+        return int(self.entry_id.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a fence checks: the entry, and the delivery count that this consumer saw."""
+
+    stream: str
+    entry_id: str
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a delivery. ``outcome``: ``finished``, ``retry`` or ``dead``."""
+
+    lease: Lease
+    message_id: str
+    topic: str
+    outcome: str
+    errors_exist: bool = False
+    """Whether earlier attempts left errors behind."""
+    text: str = ""
+    """finished: what is kept; retry, dead: this attempt's error (both JSON)."""
+    number: int = 0
+    """finished: retention in ms; retry: delay in ms."""
+    attempts: int = 0
+    """retry: attempts spent, this one included where it counts."""
+    deferrals: int = 0
+    """retry: retries that did not count."""
+    header: str = ""
+    """dead: first line of the dead letter (JSON)."""
+
+
+class Deliveries:
+    """The deliveries of one partition for one consumer."""
+
+    def __init__(self, partition: Partition, waiting: Client, consumer: str, topics: Sequence[str]) -> None:
+        self._partition = partition
+        self._client = partition.client
+        self._waiting = waiting
+        self._keys = partition.keys
+        self.consumer = consumer
+        self.topics = list(topics)
+        self.streams = [stream for topic in topics for stream in self._keys.streams(topic)]
+        for client in (self._client, self._waiting):
+            client.set_response_callback("XREADGROUP", _plain)
+
+    async def create_groups(self) -> None:
+        """Makes every stream and its group, from the start of the stream: nothing waiting is skipped. Raises ``Outage``."""
+        with outages():
+            for stream in self.streams:
+                try:
+                    await self._client.xgroup_create(stream, GROUP, id="0", mkstream=True)
+                except ResponseError as error:
+                    if not str(error).startswith("BUSYGROUP"):
+                        raise
+
+    async def read(self, counts: dict[str, int]) -> list[Entry]:
+        """At most so many new deliveries of each topic, without waiting, in one round trip. Raises ``Outage``."""
+        since = time.monotonic()
+        with outages():
+            pipeline = self._client.pipeline(transaction=False)
+            for topic, count in counts.items():
+                streams = self._keys.streams(topic)
+                pipeline.execute_command(
+                    "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "STREAMS", *streams, *[">"] * len(streams)
+                )
+            try:
+                answers = await pipeline.execute()
+            except ResponseError as error:
+                if not await self._heal(error):
+                    raise
+                return []
+        return [entry for answer in answers for entry in self._entries(answer, since)]
+
+    async def wait(self, topics: Sequence[str], wait_ms: int) -> list[Entry]:
+        """Waits for one new delivery of any of the topics, at most so long. Raises ``Outage``."""
+        since = time.monotonic()
+        streams = [stream for topic in topics for stream in self._keys.streams(topic)]
+        with outages():
+            try:
+                answer = await self._waiting.execute_command(
+                    "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", 1, "BLOCK", wait_ms,
+                    "STREAMS", *streams, *[">"] * len(streams),
+                )  # fmt: skip
+            except ResponseError as error:
+                if not await self._heal(error):
+                    raise
+                return []
+        return self._entries(answer, since)
+
+    async def _heal(self, error: ResponseError) -> bool:
+        if "NOGROUP" in str(error):
+            await self.create_groups()
+            return True
+        return False
+
+    def _entries(self, answer: Any, since: float) -> list[Entry]:
+        found = []
+        for stream, rows in answer or ():
+            for entry_id, flat in rows:
+                if flat is None:  # deleted while pending; only a read of one's own history shows these
+                    continue
+                found.append(self._entry(stream.decode(), entry_id.decode(), 1, _fields(flat), since))
+        return found
+
+    def _entry(self, stream: str, entry_id: str, deliveries: int, fields: dict[bytes, Any], since: float) -> Entry:
+        # A lease cannot have begun before its entry was added: that bounds a read that waited.
+        added = self._partition.clock.monotonic_s(int(entry_id.partition("-")[0]))
+        return Entry(
+            stream,
+            entry_id,
+            deliveries,
+            int(fields.get(b"due", b"0")),
+            int(fields.get(b"attempts", b"0")) + max(0, deliveries - 2),
+            int(fields.get(b"deferrals", b"0")),
+            fields.get(b"message", b""),
+            min(max(since, added), time.monotonic()),
+        )
+
+    async def settle(self, settlements: Sequence[Settlement], max_finished: int) -> list[bool]:
+        """Ends deliveries. False for one whose lease is not held any more: nothing was written for it. Raises ``Outage``."""
+        keys = self._keys
+        numbers: dict[str, int] = {}
+        key_list = [keys.index, keys.finished, keys.finished_expiry, keys.dead, keys.dead_records]
+
+        def number_of(key: str) -> int:
+            if key not in numbers:
+                key_list.append(key)
+                numbers[key] = len(key_list)
+            return numbers[key]
+
+        arguments: list[Argument] = [GROUP, self.consumer, keys.wake_channel, max_finished]
+        for one in settlements:
+            with_errors = one.errors_exist or one.outcome != "finished"
+            arguments += (
+                number_of(one.lease.stream), one.lease.entry_id, one.lease.deliveries, one.message_id, one.outcome,
+                number_of(keys.errors(one.message_id)) if with_errors else 0,
+                one.text, one.number,
+                number_of(keys.due(one.topic)) if one.outcome == "retry" else 0,
+                one.header if one.outcome == "dead" else f"{one.attempts} {one.deferrals or ''}".rstrip(),
+            )  # fmt: skip
+        return [bool(result) for result in await SETTLE.run(self._client, key_list, arguments)]
+
+    async def renew(self, leases: Sequence[Lease]) -> list[bool]:
+        """Keeps leases alive. False for one that is lost. Raises ``Outage``."""
+        keys, arguments = self._fenced(leases)
+        return [bool(result) for result in await RENEW.run(self._client, keys, [GROUP, self.consumer, *arguments])]
+
+    async def hand_back(self, leases: Sequence[Lease]) -> list[bool]:
+        """Puts deliveries that were not started back for any worker. False for one that is lost. Raises ``Outage``."""
+        keys, arguments = self._fenced(leases, first=2)
+        answer = await HAND_BACK.run(self._client, [self._keys.index, *keys], [GROUP, self.consumer, *arguments])
+        return [bool(result) for result in answer]
+
+    def _fenced(self, leases: Sequence[Lease], first: int = 1) -> tuple[list[str], list[Argument]]:
+        streams = list(dict.fromkeys(lease.stream for lease in leases))
+        numbers = {stream: number for number, stream in enumerate(streams, first)}
+        arguments: list[Argument] = []
+        for lease in leases:
+            arguments += (numbers[lease.stream], lease.entry_id, lease.deliveries)
+        return streams, arguments
+
+    async def claim(
+        self, stream: str, cursor: str, lease_ms: int, claim_max_ms: int, room: int, suspects: int
+    ) -> tuple[str, list[Entry]]:
+        """Takes over at most ``room`` stuck deliveries of a stream, of which ``suspects`` were lost twice or more.
+
+        Returns the cursor to go on from (``-`` at the end) and what was taken. Raises ``Outage``.
+        """
+        since = time.monotonic()
+        with outages():
+            try:
+                answer = await CLAIM.run(
+                    self._client,
+                    [stream],
+                    [GROUP, self.consumer, cursor, SCAN_COUNT, lease_ms, claim_max_ms, room, suspects],
+                )
+            except ResponseError as error:
+                if not await self._heal(error):
+                    raise
+                return "-", []
+        entries = []
+        for entry_id, deliveries, due_ms, attempts, record, deferrals in answer[1:]:
+            fields = {b"due": due_ms, b"attempts": attempts, b"message": record, b"deferrals": deferrals or 0}
+            entries.append(self._entry(stream, entry_id.decode(), deliveries, fields, since))
+        return answer[0].decode(), entries
+
+    async def pending(self) -> list[Lease]:
+        """What Redis says that this consumer holds: after a lost answer more than the consumer knows. Raises ``Outage``."""
+        held = []
+        with outages():
+            for stream in self.streams:
+                try:
+                    rows = await self._client.xpending_range(stream, GROUP, "-", "+", PENDING_LIMIT, self.consumer)
+                except ResponseError as error:
+                    if not await self._heal(error):
+                        raise
+                    continue
+                held += [Lease(stream, row["message_id"].decode(), row["times_delivered"]) for row in rows]
+        return held
+
+    async def leave(self) -> bool:
+        """Removes this consumer where nothing is pending for it. Raises ``Outage``."""
+        return await leave(self._partition, self.topics, self.consumer)
+
+    async def close(self) -> None:
+        await self._waiting.aclose()
+
+
+async def leave(partition: Partition, topics: Sequence[str], consumer: str) -> bool:
+    """Removes a consumer where nothing is pending for it; says whether that was everywhere. Raises ``Outage``."""
+    streams = [stream for topic in topics for stream in partition.keys.streams(topic)]
+    return int(await LEAVE.run(partition.client, streams, [GROUP, consumer])) == 0
+
+
+def _plain(answer: Any, **_options: Any) -> Any:
+    return answer
+
+
+def _fields(flat: Any) -> dict[bytes, Any]:
+    return dict(zip(flat[::2], flat[1::2], strict=True))

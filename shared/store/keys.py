@@ -1,0 +1,64 @@
+"""Every key of the service, named here and nowhere else.
+
+All keys of a partition carry its number as hash tag, so that one script and one ``XREADGROUP`` may touch them together on
+a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+GROUP = "consumers"
+"""The consumer group, of the same name on every stream."""
+LEVELS = ("normal",)
+"""Priority levels, first served first. A stream each."""
+
+
+class Keys:
+    """The keys of one partition."""
+
+    def __init__(self, prefix: str, partition: int) -> None:
+        self._base = f"{prefix}:{{{partition}}}"
+        self.partition = partition
+        self.index = f"{self._base}:index"
+        """HASH id → where a message lies that was moved since it was stored."""
+        self.finished = f"{self._base}:finished"
+        """HASH id → outcome and times (JSON) of a delivered, expired or cancelled message."""
+        self.finished_expiry = f"{self._base}:finished:expiry"
+        """ZSET of the ids in ``finished`` by the millisecond at which each may go."""
+        self.dead = f"{self._base}:dead"
+        """ZSET of dead letters' ids by the millisecond at which each died."""
+        self.dead_records = f"{self._base}:dead:records"
+        """HASH id → a line of JSON (why), a line of JSON (errors), the record."""
+        self.counts = f"{self._base}:counts"
+        """HASH of counters that outlive processes."""
+        self.topics = f"{self._base}:topics"
+        """SET of every topic ever used."""
+        self.wake_channel = f"{self._base}:wake"
+        """Pub/Sub channel: ``<topic> <due ms>`` of a message that became its topic's earliest."""
+
+    def due(self, topic: str) -> str:
+        """ZSET of waiting records by due time (milliseconds and a tie)."""
+        return f"{self._base}:due:{topic}"
+
+    def stream(self, topic: str, level: str = LEVELS[0]) -> str:
+        """STREAM of messages that are due, one per topic and priority."""
+        return f"{self._base}:stream:{topic}:{level}"
+
+    def streams(self, topic: str) -> list[str]:
+        return [self.stream(topic, level) for level in LEVELS]
+
+    def errors(self, message_id: str) -> str:
+        """LIST of the errors (JSON) of a message's failed attempts, oldest first."""
+        return f"{self._base}:errors:{message_id}"
+
+    def idempotency(self, digest: str, chunk: int = 0) -> str:
+        """STRING ``<request digest> <seed> <accepted ms>`` of an idempotency key, one per chunk of a large request."""
+        return f"{self._base}:idempotency:{digest}" + (f":{chunk}" if chunk else "")
+
+    def parked(self, topic: str, flow_key: str) -> str:
+        """ZSET of due messages that wait for a place of their flow key."""
+        return f"{self._base}:parked:{topic}:{flow_key}"
+
+
+def topic_of_stream(stream: str) -> str:
+    """The topic of a stream's key."""
+    return stream.split(":stream:", 1)[1].rsplit(":", 1)[0]

@@ -1,0 +1,42 @@
+-- change: moves a waiting message to another due time, or replaces its record, or both.
+--
+-- KEYS[1] index  KEYS[2] due set
+-- ARGV[1] message id  ARGV[2] wake-up channel
+-- ARGV[3] new due time, ms; 'now'; '' keeps it
+-- ARGV[4] new record (of the same id); '' keeps it
+-- ARGV[5] the record the caller has seen; '' where any will do
+--
+-- Returns {'changed', score}   {'stale'} the record is another than the one seen: nothing is written
+--         {'moved'}            it is in its stream: too late
+--         {'absent'}           it is not waiting
+--
+-- Moves: begins with the removal.
+--@include now
+--@include scores
+--@include wake
+--@include locate
+
+local id = ARGV[1]
+local kind, score, _, member, rest = locate(KEYS[1], KEYS[2], id)
+if kind == 'stream' then return {'moved'} end
+if kind ~= 'due' then return {'absent'} end
+
+local record = ARGV[4] ~= '' and ARGV[4] or member
+if ARGV[5] ~= '' and ARGV[5] ~= member and record ~= member then return {'stale'} end
+local fresh = tonumber(score)
+if ARGV[3] == 'now' then
+  fresh = math.min(fresh, score_at(id, now_ms()))
+elseif ARGV[3] ~= '' then
+  fresh = score_at(id, math.max(tonumber(ARGV[3]), now_ms()))
+end
+local head = head_score(KEYS[2])
+
+redis.call('ZREM', KEYS[2], member)
+redis.call('ZADD', KEYS[2], score_text(fresh), record)
+if fresh == own_score(id) and rest == '0' then
+  redis.call('HDEL', KEYS[1], id)
+else
+  redis.call('HSET', KEYS[1], id, 'due ' .. score_text(fresh) .. ' ' .. rest)
+end
+if fresh < tonumber(score) then wake(ARGV[2], KEYS[2], head, fresh) end
+return {'changed', score_text(fresh)}

@@ -1,0 +1,49 @@
+-- dispatch: moves the messages of one topic that are due to its stream. Never early: a score's whole part is the exact millisecond.
+--
+-- KEYS[1]  due set of the topic
+-- KEYS[2]  index
+-- KEYS[3]  stream of the topic (one priority level for now)
+-- ARGV[1]  most messages to move
+-- ARGV[2]  most entries the stream may hold; the rest stays safe in the due set
+--
+-- Returns {moved, next due ms or -1, now ms, 1 where the stream is full}
+--
+-- Moves: begins with the removal, so a full Redis still drains.
+--@include now
+
+local now = now_ms()
+local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[3])
+local limit = math.min(tonumber(ARGV[1]), room)
+local level = string.match(KEYS[3], '[^:]+$')
+local moved = 0
+
+if limit > 0 then
+  local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%d', now + 1), 'WITHSCORES', 'LIMIT', 0, limit)
+  moved = #found / 2
+  if moved > 0 then
+    local ids, members = {}, {}
+    for i = 1, #found, 2 do
+      members[#members + 1] = found[i]
+      ids[#ids + 1] = string.match(found[i], '^%S+') or found[i]
+    end
+    local places = redis.call('HMGET', KEYS[2], unpack(ids))
+    redis.call('ZREM', KEYS[1], unpack(members))
+    local index = {}
+    for i = 1, #ids do
+      local due = string.format('%d', math.floor(tonumber(found[2 * i])))
+      local attempts, deferrals = string.match(places[i] or '', '^due %S+ (%d+) ?(%d*)')
+      local entry
+      if deferrals and deferrals ~= '' then
+        entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts, 'deferrals', deferrals, 'message', members[i])
+      else
+        entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts or '0', 'message', members[i])
+      end
+      index[#index + 1] = ids[i]
+      index[#index + 1] = 'stream ' .. level .. ' ' .. entry
+    end
+    redis.call('HSET', KEYS[2], unpack(index))
+  end
+end
+
+local head = tonumber(redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2])
+return {moved, head and math.floor(head) or -1, now, limit < 1 and 1 or 0}

@@ -1,0 +1,39 @@
+-- get: one message wherever it lies, in one look, so that a move in between does not seem an absence.
+--
+-- KEYS[1] index  KEYS[2] due set  KEYS[3] finished  KEYS[4] dead  KEYS[5] dead records  KEYS[6] errors of the message
+-- KEYS[7..] streams of its topic, by priority
+-- ARGV[1] message id  ARGV[2] group
+--
+-- Returns {'waiting', score, attempts, record, {errors}}           in its due set
+--         {'parked', score, attempts, record, {errors}}            waiting for its flow key
+--         {'ready', due ms, attempts, record, {errors}}            in its stream, held by nobody
+--         {'running', due ms, attempts, record, {errors}, consumer, deliveries, idle ms}
+--         {'dead', died ms, dead record}   {'finished', what is kept}   {'absent'}
+--@include scores
+--@include locate
+--@include lease
+--@include entry
+
+local id = ARGV[1]
+local kind, a, b, c = locate(KEYS[1], KEYS[2], id)
+if kind == 'due' then return {'waiting', a, b, c, redis.call('LRANGE', KEYS[6], 0, -1)} end
+if kind == 'stream' then
+  for number = 7, #KEYS do
+    if string.match(KEYS[number], '[^:]+$') == a then
+      local due, attempts, record = entry_fields(KEYS[number], b)
+      if due then
+        local consumer, deliveries, idle = lease(KEYS[number], ARGV[2], b)
+        local errors = redis.call('LRANGE', KEYS[6], 0, -1)
+        if consumer then
+          return {'running', due, attempts + lost_attempts(deliveries), record, errors, consumer, deliveries, idle}
+        end
+        return {'ready', due, attempts, record, errors}
+      end
+    end
+  end
+end
+local died = redis.call('ZSCORE', KEYS[4], id)
+if died then return {'dead', tonumber(died), redis.call('HGET', KEYS[5], id)} end
+local finished = redis.call('HGET', KEYS[3], id)
+if finished then return {'finished', finished} end
+return {'absent'}

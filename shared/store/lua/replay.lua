@@ -1,0 +1,27 @@
+-- replay: schedules a dead letter again, with no attempt spent.
+--
+-- KEYS[1] dead  KEYS[2] dead records  KEYS[3] due set  KEYS[4] index
+-- ARGV[1] message id  ARGV[2] wake-up channel  ARGV[3] due time, ms; 0: now
+--
+-- Returns {'replayed', score}   {'absent'} it is no dead letter   {'unreadable'} its record is missing: it stays
+--
+-- Moves: begins with the removal.
+--@include now
+--@include scores
+--@include wake
+
+local id = ARGV[1]
+local stored = redis.call('HGET', KEYS[2], id)
+if not redis.call('ZSCORE', KEYS[1], id) or not stored then return {'absent'} end
+local record = string.match(stored, '^[^\n]*\n[^\n]*\n(.*)$')
+if not record or record == '' then return {'unreadable'} end
+local score = score_at(id, math.max(tonumber(ARGV[3]), now_ms()))
+local head = head_score(KEYS[3])
+redis.call('HLEN', KEYS[4])
+
+redis.call('ZREM', KEYS[1], id)
+redis.call('HDEL', KEYS[2], id)
+redis.call('ZADD', KEYS[3], score_text(score), record)
+redis.call('HSET', KEYS[4], id, 'due ' .. score_text(score) .. ' 0')
+wake(ARGV[2], KEYS[3], head, score)
+return {'replayed', score_text(score)}

@@ -1,0 +1,124 @@
+-- settle: ends deliveries, each only for the consumer and the delivery count that hold its lease now.
+--
+-- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] dead  KEYS[5] dead records
+-- KEYS[6..]  the streams, due sets and error lists that the deliveries name
+-- ARGV[1] group  ARGV[2] consumer  ARGV[3] wake-up channel  ARGV[4] most finished messages kept
+-- ARGV[5..]  ten values a delivery:
+--   1 number of its stream in KEYS   2 entry id   3 deliveries   4 message id
+--   5 outcome: finished | retry | dead
+--   6 number of its error list in KEYS, 0 where there is none
+--   7 text: finished: what is kept (JSON, '' keeps none); retry, dead: this attempt's error (JSON, '' none)
+--   8 finished: retention, ms; retry: delay, ms; dead: errors kept
+--   9 retry: number of its due set in KEYS; else 0
+--  10 retry: attempts spent and, where there are some, deferrals: '2' or '2 5'; dead: first line of the dead record (JSON); else ''
+--
+-- Returns per delivery: 1 settled; 0 refused, the lease is not this consumer's (any more): nothing is written for it
+--
+-- Frees: begins with the removal, so a full Redis still drains.
+--@include now
+--@include scores
+--@include wake
+--@include lease
+--@include entry
+--@include finish
+--@include release
+
+local group, consumer, channel = ARGV[1], ARGV[2], ARGV[3]
+local ERRORS_KEPT = 20
+local now = now_ms()
+
+-- Everything is checked before the first write: the lease of each delivery and the type of each key.
+redis.call('HLEN', KEYS[1])
+redis.call('HLEN', KEYS[2])
+redis.call('ZCARD', KEYS[3])
+redis.call('ZCARD', KEYS[4])
+redis.call('HLEN', KEYS[5])
+local results, held, taken = {}, {}, {}
+for i = 5, #ARGV, 10 do
+  local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
+  local owner, deliveries = lease(stream, group, entry)
+  local ours = owner == consumer and deliveries == tonumber(ARGV[i + 2]) and not taken[stream .. entry]
+  results[#results + 1] = ours and 1 or 0
+  if ours then
+    taken[stream .. entry] = true
+    local one = {
+      stream = stream, entry = entry, id = ARGV[i + 3], outcome = ARGV[i + 4],
+      errors = KEYS[tonumber(ARGV[i + 5])], text = ARGV[i + 6], number = tonumber(ARGV[i + 7]),
+      due = KEYS[tonumber(ARGV[i + 8])], last = ARGV[i + 9],
+    }
+    if one.errors then redis.call('LLEN', one.errors) end
+    if one.due then one.head = head_score(one.due) end
+    if one.outcome ~= 'finished' then
+      local _, _, record = entry_fields(stream, entry)
+      one.record = record
+    end
+    held[#held + 1] = one
+  end
+end
+if #held == 0 then return results end
+
+-- The removals, one call a stream.
+local acks = {}
+for _, one in ipairs(held) do
+  local list = acks[one.stream] or {}
+  acks[one.stream] = list
+  list[#list + 1] = one.entry
+end
+for stream, entries in pairs(acks) do
+  redis.call('XACK', stream, group, unpack(entries))
+  redis.call('XDEL', stream, unpack(entries))
+end
+
+local gone, kept, expiries = {}, {}, {}
+local function forget(one)
+  gone[#gone + 1] = one.id
+  if one.errors then redis.call('DEL', one.errors) end
+end
+
+local outcomes = {}
+
+function outcomes.finished(one)
+  forget(one)
+  if one.text ~= '' and one.number > 0 then
+    kept[#kept + 1] = one.id
+    kept[#kept + 1] = one.text
+    expiries[#expiries + 1] = string.format('%d', now + one.number)
+    expiries[#expiries + 1] = one.id
+  end
+end
+
+local function note_error(one)
+  if one.text ~= '' and one.errors then
+    redis.call('RPUSH', one.errors, one.text)
+    redis.call('LTRIM', one.errors, -ERRORS_KEPT, -1)
+  end
+end
+
+function outcomes.retry(one)
+  if not one.record then return forget(one) end -- deleted from the stream by a stranger: nothing is left to retry
+  note_error(one)
+  local score = score_at(one.id, now + one.number)
+  redis.call('ZADD', one.due, score_text(score), one.record)
+  redis.call('HSET', KEYS[1], one.id, 'due ' .. score_text(score) .. ' ' .. one.last)
+  wake(channel, one.due, one.head, score)
+end
+
+function outcomes.dead(one)
+  note_error(one)
+  local errors = one.errors and redis.call('LRANGE', one.errors, 0, -1) or {}
+  redis.call('ZADD', KEYS[4], string.format('%d', now), one.id)
+  redis.call('HSET', KEYS[5], one.id, one.last .. '\n[' .. table.concat(errors, ',') .. ']\n' .. (one.record or ''))
+  forget(one)
+end
+
+for _, one in ipairs(held) do
+  outcomes[one.outcome](one)
+  release(one.id)
+end
+if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
+if #kept > 0 then
+  redis.call('HSET', KEYS[2], unpack(kept))
+  redis.call('ZADD', KEYS[3], unpack(expiries))
+  trim_finished(KEYS[2], KEYS[3], now, tonumber(ARGV[4]), 2 * #held)
+end
+return results

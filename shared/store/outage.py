@@ -1,0 +1,76 @@
+"""Tells an outage (wait and go on) from an error of ours (crash loudly).
+
+Every way in which Redis can refuse for a while is in one table. Inside a script the same refusal arrives as part of a
+longer text (Redis 6.2: ``ERR Error running script …: @user_script:3: -OOM command not allowed``), so the text is searched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import exceptions
+
+from shared.errors import Outage
+
+KINDS = {
+    "LOADING": "loading",
+    "READONLY": "readonly",
+    "MISCONF": "misconf",
+    "OOM": "oom",
+    "NOREPLICAS": "noreplicas",
+    "CLUSTERDOWN": "clusterdown",
+    "MASTERDOWN": "masterdown",
+    "TRYAGAIN": "tryagain",
+    "MOVED": "moved",
+    "ASK": "moved",
+    "BUSY": "busy",
+    "NOAUTH": "noauth",
+    "WRONGPASS": "noauth",
+    "NOPERM": "noauth",
+    "max number of clients reached": "clients",
+}
+_REFUSAL = re.compile(
+    r"(?:^|[\s-])(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|NOAUTH|WRONGPASS|NOPERM)\b"
+    r"|(max number of clients reached)"
+)
+_CLASSES: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.BusyLoadingError, "loading"),
+    (exceptions.ReadOnlyError, "readonly"),
+    (exceptions.OutOfMemoryError, "oom"),
+    (exceptions.MasterDownError, "masterdown"),
+    (exceptions.ClusterDownError, "clusterdown"),
+    (exceptions.AskError, "moved"),
+    (exceptions.TryAgainError, "tryagain"),
+    (exceptions.AuthenticationError, "noauth"),
+    (exceptions.AuthorizationError, "noauth"),
+    (exceptions.NoPermissionError, "noauth"),
+    (exceptions.TimeoutError, "timeout"),
+    (exceptions.ConnectionError, "connection"),
+)
+
+
+def outage_of(error: BaseException) -> Outage | None:
+    """The outage that an error of the client library stands for; ``None`` where it is none."""
+    if isinstance(error, (OSError, TimeoutError)):
+        return Outage("timeout" if isinstance(error, TimeoutError) else "connection", str(error) or type(error).__name__)
+    if not isinstance(error, exceptions.RedisError):
+        return None
+    for kind_of_error, kind in _CLASSES:
+        if isinstance(error, kind_of_error):
+            return Outage(kind, str(error))
+    refusal = _REFUSAL.search(str(error))
+    return Outage(KINDS[refusal[1] or refusal[2]], str(error)) if refusal else None
+
+
+@contextmanager
+def outages() -> Iterator[None]:
+    """Turns every refusal by Redis into ``Outage``; lets every other error through as it is."""
+    try:
+        yield
+    except (exceptions.RedisError, OSError, TimeoutError) as error:
+        outage = outage_of(error)
+        if outage is None:
+            raise
+        raise outage from error

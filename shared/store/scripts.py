@@ -1,0 +1,59 @@
+"""Loads the Lua scripts beside this file and runs them by their digest.
+
+A line ``--@include name`` stands for the text of ``lua/include/name.lua``: the steps that several scripts share.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import sha1
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from shared.store.connect import Client
+from shared.store.outage import outages
+
+FOLDER = Path(__file__).parent / "lua"
+_INCLUDE = re.compile(r"^--@include (\w+)$", re.MULTILINE)
+
+Argument = str | bytes | int | float
+
+
+class Script:
+    """One script. ``name`` is that of its file, without ``.lua``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text = _INCLUDE.sub(
+            lambda match: (FOLDER / "include" / f"{match[1]}.lua").read_text(encoding="utf-8"),
+            (FOLDER / f"{name}.lua").read_text(encoding="utf-8"),
+        )
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
+        """Its answer, as the client library gives it. Raises ``Outage``; loads the script where Redis has forgotten it."""
+        command = ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+        with outages():
+            try:
+                return await client.execute_command(*command)
+            except NoScriptError:  # a restarted server, or SCRIPT FLUSH: nothing was run
+                await client.execute_command("SCRIPT LOAD", self.text)
+                return await client.execute_command(*command)
+
+
+SCHEDULE = Script("schedule")
+DISPATCH = Script("dispatch")
+SETTLE = Script("settle")
+RENEW = Script("renew")
+CLAIM = Script("claim")
+HAND_BACK = Script("hand_back")
+LEAVE = Script("leave")
+GET = Script("get")
+CANCEL = Script("cancel")
+CHANGE = Script("change")
+REPLAY = Script("replay")
+TRIM = Script("trim")
+ALL = (SCHEDULE, DISPATCH, SETTLE, RENEW, CLAIM, HAND_BACK, LEAVE, GET, CANCEL, CHANGE, REPLAY, TRIM)

@@ -1,0 +1,67 @@
+"""Times as people write them, to integer milliseconds since the epoch and back. Pure; knows no clock."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+MILLISECONDS_FROM = 1e11
+"""An epoch number from here on is milliseconds (1973-03-03), below it is seconds (until 5138)."""
+
+_UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+
+TIME_EXPECTED = (
+    "expected an ISO 8601 date and time such as 2030-01-31T09:00:00.250+01:00 (no offset means UTC), "
+    "or a number of seconds or milliseconds since 1970"
+)
+DELAY_EXPECTED = "expected a number of seconds, or a duration such as 1d2h30m10s250ms"
+
+
+def parse_time_ms(value: str | float) -> int:
+    """Milliseconds since the epoch of an ISO 8601 text or an epoch number.
+
+    A fraction of a millisecond is rounded up, so that a message is never early.
+    Raises ``ValueError`` with what was expected.
+    """
+    if isinstance(value, str):
+        return _parse_iso_ms(value)
+    if not math.isfinite(value) or value < 0 or value > 1e15:
+        raise ValueError(TIME_EXPECTED)
+    return math.ceil(value) if value >= MILLISECONDS_FROM else math.ceil(round(value * 1000, 3))
+
+
+def _parse_iso_ms(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(TIME_EXPECTED) from None
+    if "T" not in text.upper() and " " not in text:
+        raise ValueError(TIME_EXPECTED)
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return -((_EPOCH - moment) // _MILLISECOND)
+
+
+def parse_delay_ms(value: str | float) -> int:
+    """Milliseconds of a delay: a number of seconds, or a text such as ``1d2h30m10s250ms``.
+
+    Raises ``ValueError`` with what was expected.
+    """
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if not value or match is None or len(value) > 40:
+            raise ValueError(DELAY_EXPECTED)
+        return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS.values(), strict=True) if count)
+    if not math.isfinite(value) or value < 0 or value > 1e12:
+        raise ValueError(DELAY_EXPECTED)
+    return math.ceil(round(value * 1000, 3))
+
+
+def format_ms(time_ms: int) -> str:
+    """RFC 3339, UTC, with milliseconds: ``2030-01-31T08:00:00.250Z``."""
+    moment = _EPOCH + timedelta(milliseconds=time_ms)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"

@@ -1,0 +1,48 @@
+"""Waiting out an outage: the one loop that every process uses around its work with Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from shared.backoff import OUTAGE
+from shared.errors import Outage
+from shared.logs import logger
+
+T = TypeVar("T")
+
+
+class OutageWatch:
+    """Counts outages in a row, logs the first and the end, and says how long to wait."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.failures = 0
+        self.last = ""
+
+    def failed(self, outage: Outage) -> float:
+        """Notes an outage; returns the seconds to wait."""
+        self.failures += 1
+        self.last = str(outage)
+        if self.failures == 1:
+            logger.warning("{}: Redis is out ({}); going on as soon as it answers", self.what, outage)
+        return OUTAGE.delay_ms(self.failures) / 1000
+
+    def worked(self) -> None:
+        if self.failures:
+            logger.info("{}: Redis answers again after {} tries", self.what, self.failures)
+            self.failures, self.last = 0, ""
+
+
+async def until_it_works(what: str, work: Callable[[], Awaitable[T]]) -> T:
+    """Calls ``work`` until it raises no ``Outage``, waiting in between. Any other error is raised."""
+    watch = OutageWatch(what)
+    while True:
+        try:
+            result = await work()
+        except Outage as outage:
+            await asyncio.sleep(watch.failed(outage))
+        else:
+            watch.worked()
+            return result

@@ -1,0 +1,35 @@
+"""What a test leaves behind in Redis. Nothing may, but what retention explains."""
+
+from __future__ import annotations
+
+from shared.store.connect import Client
+
+RETAINED = ("topics", "counts", "finished", "finished:expiry")
+"""Kept on purpose: the memory of topics, counters, and finished messages until their retention has passed."""
+
+
+async def leaked_keys(redis: Client, prefix: str) -> dict[str, str]:
+    """Keys of a prefix that should not be there any more, with what they are."""
+    leaked = {}
+    async for raw in redis.scan_iter(match=f"{prefix}:*", count=1000):
+        key = raw.decode()
+        name = key.split("}:", 1)[1]
+        if name in RETAINED:
+            continue
+        kind = (await redis.type(key)).decode()
+        if kind == "stream" and await redis.xlen(key) == 0 and await _nothing_pending(redis, key):
+            continue
+        if name.startswith("idempotency:") and await redis.pttl(key) > 0:
+            continue
+        leaked[name] = kind
+    return leaked
+
+
+async def _nothing_pending(redis: Client, stream: str) -> bool:
+    return all(group["pending"] == 0 for group in await redis.xinfo_groups(stream))
+
+
+async def delete_keys(redis: Client, prefix: str) -> None:
+    keys = [key async for key in redis.scan_iter(match=f"{prefix}:*", count=1000)]
+    for start in range(0, len(keys), 500):
+        await redis.delete(*keys[start : start + 500])
