@@ -20,7 +20,7 @@ from shared.waiting import OutageWatch, until_it_works
 RENEW_CHUNK = 200
 RENEWALS_PER_LEASE = 4
 CLAIM_TICK_S = 0.5
-CLOCK_S = 5.0
+UPKEEP_S = 5.0
 
 
 class Work:
@@ -75,7 +75,7 @@ class Line:
             "settle": asyncio.create_task(self.settler.run()),
             "renew": asyncio.create_task(self._every(lease_s / RENEWALS_PER_LEASE, "renew", self.renew_once)),
             "claim": asyncio.create_task(self._every(min(CLAIM_TICK_S, lease_s / 4), "claim", self.claim_once)),
-            "clock": asyncio.create_task(self._every(CLOCK_S, "clock", self.partition.synchronise)),
+            "upkeep": asyncio.create_task(self._every(UPKEEP_S, "upkeep", self.upkeep_once)),
         }
 
     async def _every(self, seconds: float, what: str, work: Callable[[], object]) -> None:
@@ -139,6 +139,12 @@ class Line:
             unknown = [lease for lease in pending if self._held.at(lease.stream, lease.entry_id) is None]
             for start in range(0, len(unknown), RENEW_CHUNK):
                 await self.deliveries.hand_back(unknown[start : start + RENEW_CHUNK])
+
+    async def upkeep_once(self) -> None:
+        """Reads the clock; makes groups that could not be made before. Raises ``Outage``."""
+        await self.partition.synchronise()
+        if self.deliveries.groupless:
+            await self.deliveries.create_groups()
 
     async def leave(self) -> bool:
         """Hands back what is left and leaves the groups where nothing is pending. Raises ``Outage``."""

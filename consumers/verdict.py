@@ -122,13 +122,16 @@ def _encode_attempt(delivery: Delivery, error: BaseException, ended_ms: int, wor
 
 def describe(error: BaseException) -> str:
     """``ValueError: no such address``; for what a handler asked, just its words."""
-    words = str(error)
+    try:
+        words = str(error)
+    except Exception:  # noqa: BLE001 - a handler's exception may be of any kind, also one that cannot be shown
+        words = "(its text cannot be shown)"
     if isinstance(error, (Dead, Retry)):
         return words
     return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _bounded(text: str, size: int) -> str:
-    """At most ``size`` bytes of UTF-8."""
+    """At most ``size`` bytes of UTF-8; what is no Unicode text is replaced."""
     encoded = text.encode("utf-8", "replace")
-    return text if len(encoded) <= size else encoded[: size - 3].decode("utf-8", "ignore") + "…"
+    return encoded.decode() if len(encoded) <= size else encoded[: size - 3].decode("utf-8", "ignore") + "…"

@@ -34,6 +34,7 @@ class RedisWatch:
     async def run_once(self) -> None:
         """Raises ``Outage``."""
         await self._store.synchronise()
+        await self._store.register_topics()
         if self.preflight is None or self._watch.failures:
             self.preflight = await inspect(self._store.partitions[0].client)
         self._answered_s = time.monotonic()

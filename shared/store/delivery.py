@@ -9,6 +9,7 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
+from shared.errors import Outage
 from shared.store.connect import Client
 from shared.store.keys import GROUP, topic_of_stream
 from shared.store.outage import outages
@@ -88,18 +89,47 @@ class Deliveries:
         self.consumer = consumer
         self.topics = list(topics)
         self.streams = [stream for topic in topics for stream in self._keys.streams(topic)]
+        self.groupless: set[str] = set()
+        """Topics without a group that a full Redis refused to make: nothing of theirs can be read before it is made."""
         for client in (self._client, self._waiting):
             client.set_response_callback("XREADGROUP", _plain)
 
     async def create_groups(self) -> None:
-        """Makes every stream and its group, from the start of the stream: nothing waiting is skipped. Raises ``Outage``."""
+        """Makes every stream and its group, from the start of the stream: nothing waiting is skipped. Raises ``Outage``.
+
+        A full Redis refuses to make one; that keeps nobody from reading the others.
+        """
+        self.groupless = {topic for topic in self.topics if not await self._has_groups(topic)}
+        for topic in sorted(self.groupless):
+            try:
+                for stream in self._keys.streams(topic):
+                    await self._create_group(stream)
+            except Outage as outage:
+                if outage.kind != "oom":
+                    raise
+            else:
+                self.groupless.discard(topic)
+
+    async def _has_groups(self, topic: str) -> bool:
         with outages():
-            for stream in self.streams:
+            for stream in self._keys.streams(topic):
                 try:
-                    await self._client.xgroup_create(stream, GROUP, id="0", mkstream=True)
+                    groups = await self._client.xinfo_groups(stream)
                 except ResponseError as error:
-                    if not str(error).startswith("BUSYGROUP"):
+                    if "no such key" not in str(error):
                         raise
+                    return False
+                if not any(group["name"] == GROUP.encode() for group in groups):
+                    return False
+        return True
+
+    async def _create_group(self, stream: str) -> None:
+        with outages():
+            try:
+                await self._client.xgroup_create(stream, GROUP, id="0", mkstream=True)
+            except ResponseError as error:
+                if not str(error).startswith("BUSYGROUP"):
+                    raise
 
     async def read(self, counts: dict[str, int]) -> list[Entry]:
         """At most so many new deliveries of each topic, without waiting, in one round trip. Raises ``Outage``."""
@@ -107,22 +137,25 @@ class Deliveries:
         with outages():
             pipeline = self._client.pipeline(transaction=False)
             for topic, count in counts.items():
+                if topic in self.groupless:
+                    continue
                 streams = self._keys.streams(topic)
                 pipeline.execute_command(
                     "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "STREAMS", *streams, *[">"] * len(streams)
                 )
-            try:
-                answers = await pipeline.execute()
-            except ResponseError as error:
-                if not await self._heal(error):
-                    raise
-                return []
-        return [entry for answer in answers for entry in self._entries(answer, since)]
+            answers = await pipeline.execute(raise_on_error=False)
+            refusals = [answer for answer in answers if isinstance(answer, Exception)]
+            found = [entry for answer in answers if not isinstance(answer, Exception) for entry in self._entries(answer, since)]
+            if refusals and not found:  # else what was read comes first; the next read meets the refusal again
+                await self._heal(refusals[0])
+        return found
 
     async def wait(self, topics: Sequence[str], wait_ms: int) -> list[Entry]:
         """Waits for one new delivery of any of the topics, at most so long. Raises ``Outage``."""
         since = time.monotonic()
-        streams = [stream for topic in topics for stream in self._keys.streams(topic)]
+        streams = [stream for topic in topics if topic not in self.groupless for stream in self._keys.streams(topic)]
+        if not streams:
+            raise Outage("oom", "no stream has a group, and a full Redis refuses to make one")
         with outages():
             try:
                 answer = await self._waiting.execute_command(
@@ -130,16 +163,15 @@ class Deliveries:
                     "STREAMS", *streams, *[">"] * len(streams),
                 )  # fmt: skip
             except ResponseError as error:
-                if not await self._heal(error):
-                    raise
+                await self._heal(error)
                 return []
         return self._entries(answer, since)
 
-    async def _heal(self, error: ResponseError) -> bool:
-        if "NOGROUP" in str(error):
-            await self.create_groups()
-            return True
-        return False
+    async def _heal(self, error: Exception) -> None:
+        """Makes groups that are gone; raises any other error."""
+        if "NOGROUP" not in str(error):
+            raise error
+        await self.create_groups()
 
     def _entries(self, answer: Any, since: float) -> list[Entry]:
         found = []
@@ -223,8 +255,7 @@ class Deliveries:
                     [GROUP, self.consumer, cursor, SCAN_COUNT, lease_ms, claim_max_ms, room, suspects],
                 )
             except ResponseError as error:
-                if not await self._heal(error):
-                    raise
+                await self._heal(error)
                 return "-", []
         entries = []
         for entry_id, deliveries, due_ms, attempts, record, deferrals in answer[1:]:
@@ -240,8 +271,7 @@ class Deliveries:
                 try:
                     rows = await self._client.xpending_range(stream, GROUP, "-", "+", PENDING_LIMIT, self.consumer)
                 except ResponseError as error:
-                    if not await self._heal(error):
-                        raise
+                    await self._heal(error)
                     continue
                 held += [Lease(stream, row["message_id"].decode(), row["times_delivered"]) for row in rows]
         return held

@@ -8,6 +8,7 @@ from redis.asyncio.client import PubSub
 
 from shared.errors import Outage
 from shared.settings import RetentionSettings
+from shared.store.keys import GROUP
 from shared.store.outage import outages
 from shared.store.partition import Partition
 from shared.store.scripts import DISPATCH, TRIM
@@ -27,7 +28,7 @@ async def dispatch(partition: Partition, topic: str, limit: int, max_stream_leng
     """Moves at most ``limit`` due messages of a topic to its stream. Raises ``Outage``."""
     keys = partition.keys
     moved, next_due_ms, now_ms, full = await DISPATCH.run(
-        partition.client, [keys.due(topic), keys.index, keys.stream(topic)], [limit, max_stream_length]
+        partition.client, [keys.due(topic), keys.index, keys.stream(topic)], [limit, max_stream_length, GROUP]
     )
     return Dispatched(moved, next_due_ms if next_due_ms >= 0 else None, now_ms, bool(full))
 

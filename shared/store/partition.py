@@ -33,9 +33,15 @@ class Partition:
             await self.clock.synchronise(redis_time_us)
 
     async def register_topics(self, topics: list[str]) -> None:
-        """Remembers the topics for ever: one that leaves the settings keeps its messages, and is named. Raises ``Outage``."""
+        """Remembers the topics for ever: one that leaves the settings keeps its messages, and is named. Raises ``Outage``.
+
+        Writes only what is missing: a full Redis refuses every ``SADD``, also one that would change nothing.
+        """
         with outages():
-            await self.client.sadd(self.keys.topics, *topics)
+            known = await self.client.smismember(self.keys.topics, topics)
+            missing = [topic for topic, is_known in zip(topics, known, strict=True) if not is_known]
+            if missing:
+                await self.client.sadd(self.keys.topics, *missing)
 
 
 class Store:
@@ -49,9 +55,12 @@ class Store:
         self.partitions = [Partition(Keys(prefix, number), client) for number in range(settings.partitions)]
 
     async def synchronise(self) -> None:
-        """Reads every partition's clock and makes every topic known. Raises ``Outage``."""
-        topics = list(self.settings.all_topics())
+        """Reads every partition's clock. Raises ``Outage``."""
         await asyncio.gather(*(partition.synchronise() for partition in self.partitions))
+
+    async def register_topics(self) -> None:
+        """Makes every topic of the settings known. Raises ``Outage``."""
+        topics = list(self.settings.all_topics())
         await asyncio.gather(*(partition.register_topics(topics) for partition in self.partitions))
 
     async def close(self) -> None:

@@ -5,6 +5,7 @@
 -- KEYS[3]  stream of the topic (one priority level for now)
 -- ARGV[1]  most messages to move
 -- ARGV[2]  most entries the stream may hold; the rest stays safe in the due set
+-- ARGV[3]  group: made together with the stream, since a full Redis would refuse it to the workers
 --
 -- Returns {moved, next due ms or -1, now ms, 1 where the stream is full}
 --
@@ -27,7 +28,9 @@ if limit > 0 then
       ids[#ids + 1] = string.match(found[i], '^%S+') or found[i]
     end
     local places = redis.call('HMGET', KEYS[2], unpack(ids))
+    local absent = redis.call('EXISTS', KEYS[3]) == 0
     redis.call('ZREM', KEYS[1], unpack(members))
+    if absent then redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[3], '0', 'MKSTREAM') end
     local index = {}
     for i = 1, #ids do
       local due = string.format('%d', math.floor(tonumber(found[2 * i])))
