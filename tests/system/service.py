@@ -127,6 +127,32 @@ class Service:
         found = [json.loads(line) for line in lines]
         return [one for one in found if event in (None, one["event"])]
 
+    async def settled(self, message_id: str, within_s: float = 20.0) -> Any:
+        """The message once it is delivered, dead, expired or cancelled."""
+
+        async def look() -> Any:
+            _, message = await self.call("GET", f"/messages/{message_id}")
+            return message if message.get("status") in {"delivered", "dead", "expired", "cancelled"} else None
+
+        return await eventually(look, within_s=within_s, what=f"{message_id} is settled")
+
+    async def all_ended(self, count: int, within_s: float = 60.0) -> None:
+        """Waits until that many different messages have been run to their end."""
+
+        def ended() -> bool:
+            return len({one["id"] for one in self.records("end")}) >= count
+
+        await eventually(ended, within_s=within_s, what=f"{count} messages have ended")
+
+    async def drained(self, within_s: float = 20.0) -> None:
+        """Waits until no message is waiting, ready or running."""
+
+        async def empty() -> bool:
+            _, health = await self.call("GET", "/health")
+            return not any(topic.get(state) for topic in health["topics"] for state in ("scheduled", "ready", "running"))
+
+        await eventually(empty, within_s=within_s, what="nothing is left to deliver")
+
     async def stop(self) -> None:
         """SIGTERM to all, SIGKILL to what does not end."""
         for process in self.processes:

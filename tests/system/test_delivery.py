@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from itertools import pairwise
+
+import pytest
 
 from shared.times import format_ms
 from tests.support.waiting import eventually
@@ -20,16 +22,102 @@ async def test_a_message_is_delivered_at_its_time_and_printed_on_one_line(make_s
 
     assert status == 202
     assert accepted["time"] == format_ms(due_ms)
-    message = await _settled(service, accepted["id"])
+    message = await service.settled(accepted["id"])
     assert message["status"] == "delivered"
     assert message["lateness_ms"] >= 0
     assert message["started_at"] >= accepted["time"]
     assert service.named("consumers")[0].out.read_text() == "hello\\nworld\n"
 
 
-async def _settled(service: Any, message_id: str, within_s: float = 20.0) -> Any:
-    async def look() -> Any:
-        _, message = await service.call("GET", f"/messages/{message_id}")
-        return message if message.get("status") in {"delivered", "dead", "expired", "cancelled"} else None
+async def test_an_earlier_arrival_wakes_a_sleeping_dispatcher(make_service: MakeService) -> None:
+    """With the safety tick out of the way, a message due before the one the dispatcher sleeps for is still on time."""
+    service = make_service(Dispatcher__TickMs=60_000)
+    await service.start()
+    _, far = await service.call("POST", "/messages", {"topic": "work", "delay": 3600})
 
-    return await eventually(look, within_s=within_s, what=f"{message_id} is settled")
+    _, near = await service.call("POST", "/messages", {"topic": "work", "delay": "200ms"})
+
+    assert (await service.settled(near["id"]))["lateness_ms"] < 2000
+    status, _ = await service.call("DELETE", f"/messages/{far['id']}")
+    assert status == 200
+
+
+async def test_async_and_threaded_handlers_get_the_same_message(make_service: MakeService) -> None:
+    """A ``def`` and an ``async def`` handler are both run once, and never before the due time."""
+    service = make_service()
+    await service.start()
+
+    batch: list[object] = [{"topic": topic, "delay": "300ms", "body": {}} for topic in ("work", "async-work") for _ in range(20)]
+    _, accepted = await service.call("POST", "/messages/batch", batch)
+
+    for message_id in accepted["ids"]:
+        assert (await service.settled(message_id))["status"] == "delivered"
+    starts = service.records("start")
+    assert sorted(one["id"] for one in starts) == sorted(accepted["ids"])
+    assert all(one["started_ms"] >= one["due_ms"] for one in starts)
+
+
+async def test_two_dispatchers_and_four_workers_lose_and_double_nothing(make_service: MakeService) -> None:
+    """Each of 2,000 messages spread over two seconds is started exactly once, none before its time."""
+    service = make_service()
+    await service.start(dispatchers=2, consumers=4)
+    start_ms = int(time.time() * 1000) + 500
+    batch = [{"topic": "work", "deliver_at": start_ms + number} for number in range(2000)]
+
+    _, accepted = await service.call("POST", "/messages/batch", batch)
+
+    await service.all_ended(2000)
+    starts = service.records("start")
+    assert sorted(one["id"] for one in starts) == sorted(accepted["ids"])
+    assert min(one["started_ms"] - one["due_ms"] for one in starts) >= 0
+    await service.drained()
+
+
+async def test_a_failing_message_is_retried_with_backoff_and_says_so(make_service: MakeService) -> None:
+    """Two failures cost two attempts and two backoffs; the third attempt delivers, and the errors are gone with it."""
+    service = make_service()
+    await service.start()
+    retry = {"initial_ms": 100, "factor": 2, "jitter": 0}
+
+    _, accepted = await service.call("POST", "/messages", {"topic": "work", "body": {"fail": 2}, "retry": retry})
+
+    message = await service.settled(accepted["id"])
+    assert (message["status"], message["attempts"]) == ("delivered", 3)
+    starts = service.records("start")
+    assert [one["attempt"] for one in starts] == [1, 2, 3]
+    waits = [later["started_ms"] - earlier["started_ms"] for earlier, later in pairwise(starts)]
+    assert waits[0] >= 100
+    assert waits[1] >= 200
+
+
+@pytest.mark.leaves("dead")
+async def test_a_spent_message_is_a_dead_letter_and_can_be_replayed(make_service: MakeService) -> None:
+    """After its last attempt a message is kept with body and errors; replayed, it starts with no attempt spent."""
+    service = make_service()
+    await service.start()
+    request = {"topic": "work", "body": {"fail": 2}, "retry": {"max_attempts": 2, "initial_ms": 10}}
+
+    _, accepted = await service.call("POST", "/messages", request)
+
+    dead = await service.settled(accepted["id"])
+    assert (dead["status"], dead["attempts"], dead["body"]) == ("dead", 2, {"fail": 2})
+    assert [error["error"] for error in dead["errors"]] == ["ValueError: as ordered"] * 2
+    _, page = await service.call("GET", "/dead-letters")
+    assert [one["id"] for one in page["items"]] == [accepted["id"]]
+    status, _ = await service.call("POST", f"/dead-letters/{accepted['id']}/replay")
+    assert status == 202
+    await eventually(lambda: len(service.records("start")) == 4, what="it is run twice more")
+    assert [one["attempt"] for one in service.records("start")] == [1, 2, 1, 2]
+    assert (await service.settled(accepted["id"]))["status"] == "dead"
+
+
+async def test_an_expired_message_is_not_delivered(make_service: MakeService) -> None:
+    """A message whose expiry is its due time is never started, and says that it expired."""
+    service = make_service()
+    await service.start()
+    due_ms = int(time.time() * 1000) + 300
+
+    _, accepted = await service.call("POST", "/messages", {"topic": "work", "deliver_at": due_ms, "expires_at": due_ms})
+
+    assert (await service.settled(accepted["id"]))["status"] == "expired"
+    assert service.records() == []
