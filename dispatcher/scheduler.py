@@ -1,13 +1,16 @@
-"""The dispatcher's jobs, in one table, and what becomes of an outage in each.
+"""The dispatcher's work, in one table, and what becomes of an outage in each.
 
-=============  =======================  ====================================================================
-job            runs                     does
-=============  =======================  ====================================================================
-``dispatch``   at the next due time     moves what is due, sets itself for the next
-``tick``       every ``TickMs``         the same: the safety net behind every wake-up
-``clock``      every 5 seconds          reads Redis's clock
-``janitor``    every 10 seconds         retention, caps, dead consumers
-=============  =======================  ====================================================================
+=============  =======================  =========  =========================================================
+work           runs                     by         does
+=============  =======================  =========  =========================================================
+``dispatch``   at the next due time     scheduler  moves what is due, sets itself for the next
+``janitor``    every 10 seconds         scheduler  retention, caps, dead consumers
+``wake-ups``   when one arrives         Redis      sets ``dispatch`` to an earlier time
+``tick``       every ``TickMs``         loop       ``dispatch`` once more, the safety net behind all others
+``clock``      every 5 seconds          loop       reads Redis's clock
+=============  =======================  =========  =========================================================
+
+What must go on when the host's wall clock is stepped runs by the event loop's monotonic clock, not by APScheduler's.
 """
 
 from __future__ import annotations
@@ -51,36 +54,31 @@ class Dispatcher:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set. Raises what is no outage: a programmer's error ends the process."""
-        jobs: tuple[tuple[str, float, Callable[[], Awaitable[None]]], ...] = (
-            ("tick", self._settings.dispatcher.tick_ms / 1000, self._alarm.ring),
-            ("clock", CLOCK_S, self._guarded(self._store.synchronise)),
-            ("janitor", JANITOR_S, self._guarded(self._janitor.run_once)),
+        self._scheduler.add_job(
+            self._guarded(self._janitor.run_once),
+            "interval",
+            seconds=JANITOR_S,
+            id="janitor",
+            misfire_grace_time=None,
+            coalesce=True,
+            max_instances=1,
         )
-        for name, seconds, work in jobs:
-            self._scheduler.add_job(
-                work, "interval", seconds=seconds, id=name, misfire_grace_time=None, coalesce=True, max_instances=1
-            )
         self._scheduler.start()
-        listeners = [asyncio.create_task(self._listen(partition)) for partition in self._store.partitions]
-        safety = asyncio.create_task(self._tick_without_wall_clock())
+        loops = [asyncio.create_task(self._listen(partition)) for partition in self._store.partitions]
+        loops.append(asyncio.create_task(_every(self._settings.dispatcher.tick_ms / 1000, self._alarm.ring)))
+        loops.append(asyncio.create_task(_every(CLOCK_S, self._guarded(self._store.synchronise))))
         self._alarm.set(time.monotonic())
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({stopping, self._crash, safety, *listeners}, return_when=asyncio.FIRST_COMPLETED)
-            for ended in (self._crash, safety, *listeners):
+            await asyncio.wait({stopping, self._crash, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            for ended in (self._crash, *loops):
                 if ended.done():
                     ended.result()
         finally:
-            for task in (stopping, safety, *listeners):
+            for task in (stopping, *loops):
                 task.cancel()
-            await asyncio.gather(stopping, safety, *listeners, return_exceptions=True)
+            await asyncio.gather(stopping, *loops, return_exceptions=True)
             self._scheduler.shutdown(wait=False)
-
-    async def _tick_without_wall_clock(self) -> None:
-        """The tick once more, by the monotonic clock: a stepped host clock stops APScheduler's, not this."""
-        while True:
-            await asyncio.sleep(self._settings.dispatcher.tick_ms / 1000)
-            await self._alarm.ring()
 
     async def _pass(self) -> None:
         try:
@@ -136,3 +134,9 @@ class Dispatcher:
         ready = silence_s < max(UNREADY_AFTER_S, 3 * self._settings.dispatcher.tick_ms / 1000)
         reasons = [] if ready else [f"no pass completed for {silence_s:.1f} s: {self._passes.last or 'no answer yet'}"]
         return ready, {"moved": self.forwarder.moved, "outages": self._outages, "reasons": reasons}
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        await work()

@@ -59,7 +59,7 @@ async def listen(runner: web.AppRunner, host: str, port: int, *, explicit: bool,
     except OSError as error:
         if explicit or port == 0:
             raise SettingsError(key, port, f"expected a free port: {error.strerror or error}") from None
-        logger.warning("{} {} is taken; taking a free one", key, port)
+        logger.info("{} {} is taken; taking a free one", key, port)
         site = web.TCPSite(runner, host, 0)
         await site.start()
     bound: int = runner.addresses[-1][1]
