@@ -69,6 +69,11 @@ class Delivery:
     def past_deadline(self, now_s: float) -> bool:
         return self.started_s > 0 and now_s >= self.started_s + self.policy.deadline_ms / 1000
 
+    @property
+    def ended(self) -> bool:
+        """Whether its settlement is on its way: Redis may have let go of the lease already."""
+        return self._ending.locked()
+
     def end(self) -> bool:
         """True for the first caller only: whoever gets it settles the delivery."""
         return self._ending.acquire(blocking=False)

@@ -104,7 +104,7 @@ class Line:
             for delivery, kept in zip(chunk, await self.deliveries.renew([one.lease for one in chunk]), strict=True):
                 if kept:
                     delivery.confirmed_s = sent_s
-                elif self._held.at(delivery.lease.stream, delivery.lease.entry_id) is delivery:
+                elif not delivery.ended and self._held.at(delivery.lease.stream, delivery.lease.entry_id) is delivery:
                     lost += 1
                     self._work.lost(delivery)
         return lost

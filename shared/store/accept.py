@@ -70,6 +70,8 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
         idempotency_key = f"batch-{secrets.token_hex(16)}"
     key_digest = blake2b((idempotency_key or secrets.token_hex(8)).encode(), digest_size=20).hexdigest()
     first = int(key_digest[:8], 16) % len(store.partitions)
+    if not store.partitions[first].clock.synchronised:
+        await store.partitions[first].synchronise()  # else "now" would be this host's
     seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
     digest = _digest(drafts) if idempotency_key else ""
     rendered = _render(store, drafts, first, seed, accepted_ms)
@@ -81,6 +83,8 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
             verdict, earlier = await _store_chunk(rendered, number, key_digest, ttl_ms, record)
             if verdict == b"conflict":
                 raise Conflict("the idempotency key was used before for a request with another content")
+            if verdict == b"repeated" and number > 0 and earlier != record:
+                raise Outage("tryagain", "the idempotency key is just being forgotten")
             if verdict == b"repeated" and number == 0:
                 _, seed_text, accepted_text = earlier.split()
                 seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
