@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from shared.errors import Conflict, Outage
 from shared.ids import make_id, parse_id, random_bits, score_text
 from shared.record import Kind, Options, Record, encode_record
+from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.scripts import SCHEDULE, Argument
 
@@ -66,7 +68,8 @@ class _Rendered:
 
 async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None) -> Accepted:
     """Stores the messages. Raises ``Conflict``, ``Unconfirmed``."""
-    if idempotency_key is None and len(drafts) > 1:
+    own_key = idempotency_key is None and len(drafts) > 1
+    if own_key:
         idempotency_key = f"batch-{secrets.token_hex(16)}"
     key_digest = blake2b((idempotency_key or secrets.token_hex(8)).encode(), digest_size=20).hexdigest()
     first = int(key_digest[:8], 16) % len(store.partitions)
@@ -91,7 +94,16 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
                 rendered = _render(store, drafts, first, seed, accepted_ms)
     except Outage as outage:
         raise Unconfirmed(outage, rendered.ids, idempotency_key) from outage
+    if own_key:
+        await _forget_key(rendered, key_digest)
     return Accepted(rendered.ids, rendered.due_ms, deduplicated)
+
+
+async def _forget_key(rendered: _Rendered, key_digest: str) -> None:
+    """Removes the traces of a key that was made here and that nobody was told. Where that fails, their time to live does it."""
+    with suppress(Outage), outages():
+        for number, (partition, _) in enumerate(rendered.chunks):
+            await partition.client.unlink(partition.keys.idempotency(key_digest, number))
 
 
 def _digest(drafts: Sequence[Draft]) -> str:

@@ -24,7 +24,7 @@ def record(message: Message, event: str) -> None:
     )
     file = os.open(os.environ["RECORD_FILE"], os.O_APPEND | os.O_CREAT | os.O_WRONLY, 0o600)
     try:
-        os.write(file, line.encode() + b"\n")
+        os.write(file, b"\n" + line.encode() + b"\n")  # a process killed in the middle spoils its own line only
     finally:
         os.close(file)
 

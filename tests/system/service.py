@@ -124,7 +124,7 @@ class Service:
     def records(self, event: str | None = None) -> list[dict[str, Any]]:
         """What the handlers noted so far."""
         lines = self.record_file.read_text().splitlines()
-        found = [json.loads(line) for line in lines]
+        found = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         return [one for one in found if event in (None, one["event"])]
 
     async def settled(self, message_id: str, within_s: float = 20.0) -> Any:
