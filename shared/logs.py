@@ -58,17 +58,32 @@ def _own_file(folder: Path, service: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for number in range(1, MOST_PROCESSES):
-            lock = (folder / f".{service}-{number}.lock").open("ab")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                continue
-            _held.append(lock)
-            return folder / f"{service}-{number}.log"
+            file = folder / f"{service}-{number}.log"
+            if _take(folder / f".{service}-{number}.lock", file):
+                return file
     except OSError as error:
         raise SettingsError("Logging.Directory", str(folder), f"expected a folder that can be written: {error}") from None
     raise SettingsError("Logging.Directory", str(folder), f"expected fewer than {MOST_PROCESSES} processes")
+
+
+def _take(lock_file: Path, file: Path) -> bool:
+    """Whether the file is this process's now. Not one that is held, nor another user's: containers may share the folder."""
+    try:
+        lock = lock_file.open("ab")
+    except PermissionError:
+        if lock_file.exists():
+            return False
+        raise
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return False
+    if file.exists() and not os.access(file, os.W_OK):
+        lock.close()
+        return False
+    _held.append(lock)
+    return True
 
 
 def _text_line(record: Record) -> str:
