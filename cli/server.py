@@ -33,9 +33,13 @@ class _PortTaken(Exception):
 class BundledServer:
     """One server whose data lies in ``folder``. Listens on loopback only."""
 
-    def __init__(self, folder: Path, log_file: Path, *, port: int = 0, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, log_file: Path, *, port: int = 0, options: tuple[str, ...] = (), binary: Path | None = None
+    ) -> None:
+        """``binary``: another server than the bundled one, such as the oldest that is supported."""
         self._folder, self._log_file = DataFolder(folder), log_file.resolve()
         self._wanted, self._options = port, options
+        self._binary = binary or get_binary_path()
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
         self.adopted = False
@@ -79,7 +83,7 @@ class BundledServer:
 
     def _launch(self, port: int) -> None:
         self._process = subprocess.Popen(
-            [str(get_binary_path()), *self._arguments(port)],
+            [str(self._binary), *self._arguments(port)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
