@@ -38,7 +38,6 @@ COPY --chown=app:app dispatcher dispatcher
 COPY --chown=app:app consumers consumers
 RUN install --directory --owner=app --group=app logs
 USER app
-EXPOSE 3000
 # The same for each service: it asks the one that runs in this container whether it is ready.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "shared.healthcheck"]
 CMD ["python", "-m", "producer"]
