@@ -51,7 +51,7 @@ class Unconfirmed(Outage):
     """Storing was cut off: messages of these ids may exist. Repeating with ``idempotency_key`` completes and doubles nothing."""
 
     def __init__(self, cause: Outage, ids: list[str], idempotency_key: str | None) -> None:
-        super().__init__(cause.kind, str(cause))
+        super().__init__(cause.kind, cause.detail)
         self.ids = ids
         self.idempotency_key = idempotency_key
 
