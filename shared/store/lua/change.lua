@@ -2,7 +2,7 @@
 --
 -- KEYS[1] index  KEYS[2] due set
 -- ARGV[1] message id  ARGV[2] wake-up channel
--- ARGV[3] new due time, ms; 'now'; '' keeps it
+-- ARGV[3] new due time, ms (a past one is now); 'now'; '' keeps it
 -- ARGV[4] new record (of the same id); '' keeps it
 -- ARGV[5] the record the caller has seen; '' where any will do
 --
@@ -24,10 +24,10 @@ if kind ~= 'due' then return {'absent'} end
 local record = ARGV[4] ~= '' and ARGV[4] or member
 if ARGV[5] ~= '' and ARGV[5] ~= member and record ~= member then return {'stale'} end
 local fresh = tonumber(score)
-if ARGV[3] == 'now' then
-  fresh = math.min(fresh, score_at(id, now_ms()))
-elseif ARGV[3] ~= '' then
-  fresh = score_at(id, math.max(tonumber(ARGV[3]), now_ms()))
+if ARGV[3] ~= '' then
+  local now, wanted = now_ms(), ARGV[3] == 'now' and 0 or tonumber(ARGV[3])
+  -- A time in the past is now, and never later than it was: a repeat changes nothing.
+  fresh = wanted > now and score_at(id, wanted) or math.min(fresh, score_at(id, now))
 end
 local head = head_score(KEYS[2])
 

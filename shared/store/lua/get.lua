@@ -5,7 +5,6 @@
 -- ARGV[1] message id  ARGV[2] group
 --
 -- Returns {'waiting', score, attempts, record, {errors}}           in its due set
---         {'parked', score, attempts, record, {errors}}            waiting for its flow key
 --         {'ready', due ms, attempts, record, {errors}}            in its stream, held by nobody
 --         {'running', due ms, attempts, record, {errors}, consumer, deliveries, idle ms}
 --         {'dead', died ms, dead record}   {'finished', what is kept}   {'absent'}
@@ -33,7 +32,8 @@ if kind == 'stream' then
   end
 end
 local died = redis.call('ZSCORE', KEYS[4], id)
-if died then return {'dead', tonumber(died), redis.call('HGET', KEYS[5], id)} end
+local letter = died and redis.call('HGET', KEYS[5], id)
+if letter then return {'dead', tonumber(died), letter} end
 local finished = redis.call('HGET', KEYS[3], id)
 if finished then return {'finished', finished} end
 return {'absent'}

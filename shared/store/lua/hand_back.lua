@@ -13,6 +13,7 @@
 --@include release
 
 redis.call('HLEN', KEYS[1])
+for number = 2, #KEYS do redis.call('XLEN', KEYS[number]) end -- all or none: a stream of another type refuses before the first write
 local results = {}
 for i = 3, #ARGV, 3 do
   local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
@@ -32,7 +33,7 @@ for i = 3, #ARGV, 3 do
       fields[#fields + 1] = 'message'
       fields[#fields + 1] = record
       local fresh = redis.call('XADD', stream, '*', unpack(fields))
-      local id = string.match(record, '^%S+')
+      local id = string.match(record, '^%S+') or record
       redis.call('HSET', KEYS[1], id, 'stream ' .. string.match(stream, '[^:]+$') .. ' ' .. fresh)
       release(id)
     end

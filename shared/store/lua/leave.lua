@@ -6,13 +6,15 @@
 --
 -- Returns the number of streams where entries are still pending for it
 
+local idle = {}
 local busy = 0
-for _, stream in ipairs(KEYS) do
+for _, stream in ipairs(KEYS) do -- all are looked at before the first write
   local rows = redis.pcall('XPENDING', stream, ARGV[1], '-', '+', 1, ARGV[2])
   if not rows.err then
-    if rows[1] then busy = busy + 1 else redis.call('XGROUP', 'DELCONSUMER', stream, ARGV[1], ARGV[2]) end
+    if rows[1] then busy = busy + 1 else idle[#idle + 1] = stream end
   elseif not string.find(rows.err, 'NOGROUP', 1, true) then
     return rows
   end
 end
+for _, stream in ipairs(idle) do redis.call('XGROUP', 'DELCONSUMER', stream, ARGV[1], ARGV[2]) end
 return busy

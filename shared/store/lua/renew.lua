@@ -8,6 +8,7 @@
 -- Returns per delivery: 1 renewed; 0 lost
 --@include lease
 
+for _, stream in ipairs(KEYS) do redis.call('XLEN', stream) end -- a key of another type refuses before the first write
 local results = {}
 for i = 3, #ARGV, 3 do
   local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]

@@ -12,8 +12,8 @@
 
 local id = ARGV[1]
 local stored = redis.call('HGET', KEYS[2], id)
-if not redis.call('ZSCORE', KEYS[1], id) or not stored then return {'absent'} end
-local record = string.match(stored, '^[^\n]*\n[^\n]*\n(.*)$')
+if not redis.call('ZSCORE', KEYS[1], id) then return {'absent'} end
+local record = string.match(stored or '', '^[^\n]*\n[^\n]*\n(.*)$')
 if not record or record == '' then return {'unreadable'} end
 local score = score_at(id, math.max(tonumber(ARGV[3]), now_ms()))
 local head = head_score(KEYS[3])

@@ -27,7 +27,7 @@ local group, consumer, channel = ARGV[1], ARGV[2], ARGV[3]
 local ERRORS_KEPT = 20
 local now = now_ms()
 
--- Everything is checked before the first write: the lease of each delivery and the type of each key.
+-- Everything is checked before the first write: the lease of each delivery, its arguments, and the type of each key.
 redis.call('HLEN', KEYS[1])
 redis.call('HLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
@@ -47,7 +47,11 @@ for i = 5, #ARGV, 10 do
       due = KEYS[tonumber(ARGV[i + 8])], last = ARGV[i + 9],
     }
     if one.errors then redis.call('LLEN', one.errors) end
-    if one.due then one.head = head_score(one.due) end
+    if one.outcome == 'retry' then
+      one.head, one.score = head_score(one.due), score_at(one.id, now + one.number)
+    elseif one.outcome ~= 'dead' and not (one.outcome == 'finished' and one.number) then
+      error('settle: argument ' .. i + 4 .. ' is no outcome, or lacks its number')
+    end
     if one.outcome ~= 'finished' then
       local _, _, record = entry_fields(stream, entry)
       one.record = record
@@ -97,10 +101,9 @@ end
 function outcomes.retry(one)
   if not one.record then return forget(one) end -- deleted from the stream by a stranger: nothing is left to retry
   note_error(one)
-  local score = score_at(one.id, now + one.number)
-  redis.call('ZADD', one.due, score_text(score), one.record)
-  redis.call('HSET', KEYS[1], one.id, 'due ' .. score_text(score) .. ' ' .. one.last)
-  wake(channel, one.due, one.head, score)
+  redis.call('ZADD', one.due, score_text(one.score), one.record)
+  redis.call('HSET', KEYS[1], one.id, 'due ' .. score_text(one.score) .. ' ' .. one.last)
+  wake(channel, one.due, one.head, one.score)
 end
 
 function outcomes.dead(one)

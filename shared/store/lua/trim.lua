@@ -12,6 +12,7 @@
 
 local now, limit = now_ms(), tonumber(ARGV[1])
 redis.call('HLEN', KEYS[1])
+redis.call('ZCARD', KEYS[3])
 redis.call('HLEN', KEYS[4])
 redis.call('HLEN', KEYS[5])
 local finished = trim_finished(KEYS[1], KEYS[2], now, tonumber(ARGV[2]), limit)

@@ -4,7 +4,8 @@ local function own_score(id)
 end
 
 local function score_at(id, due_ms)
-  return due_ms + (tonumber(string.sub(id, -21, -11), 32) % 2048) / 2048
+  local digits = tonumber(string.sub(id, -21, -11), 32) or 0 -- an id of another format has no tie
+  return due_ms + (digits % 2048) / 2048
 end
 
 local function score_text(score)

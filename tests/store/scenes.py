@@ -1,0 +1,207 @@
+"""A realistic state and a call for every script: what the tests over all scripts share.
+
+The keys and arguments are those that the store's own functions make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from shared.settings import RetentionSettings
+from shared.store import accept, dead_letters, due, messages, scripts
+from shared.store.accept import Draft
+from shared.store.scripts import Argument, Script
+from tests.store.stage import HOUR_MS, Call, Stage, dead, finished, id_of, lease_of, retry
+
+
+@dataclass(frozen=True)
+class Scene:
+    keys: list[str]
+    arguments: list[Argument]
+    first: Any
+    """What the script answers, as ``Play.summary`` sees it."""
+    again: Any
+    """What the same call answers when it is repeated."""
+    after: dict[str, str]
+    """The state of every message of the scene after the call."""
+
+
+@dataclass(frozen=True)
+class Play:
+    script: Script
+    build: Callable[[Stage], Awaitable[Scene]]
+    first_write: str = ""
+    """The first command that writes; empty where none does."""
+    untouched: frozenset[str] = frozenset()
+    """Keys among the declared ones that this state gives no reason to look at (names without the partition's prefix)."""
+    summary: Callable[[Any], Any] = field(default=lambda answer: answer)
+
+
+def _scene(call: Call, first: Any, again: Any, after: dict[str, str]) -> Scene:
+    return Scene(call.keys, call.arguments, first, again, after)
+
+
+async def _schedule(stage: Stage) -> Scene:
+    now_ms = await stage.now_ms()
+    before = [*await stage.add(now_ms + HOUR_MS), *await stage.add(now_ms + HOUR_MS, topic="beta")]
+    drafts = [Draft(topic, "text", b"x", due_ms=now_ms + HOUR_MS) for topic in ("alpha", "alpha", "beta")]
+    call = await stage.call_of(lambda store: accept.schedule(store, drafts, "a-key"))
+    stored = [record.split(b" ")[0].decode() for record in call.arguments[5::3] if isinstance(record, bytes)]
+    assert len(stored) == len(drafts)
+    return _scene(call, b"stored", b"repeated", dict.fromkeys([*before, *stored], "scheduled"))
+
+
+async def _dispatch(stage: Stage) -> Scene:
+    (entry,) = await stage.running()
+    await stage.settle(retry(entry))
+    ids = [id_of(entry), *await stage.overdue(2)]
+    (far,) = await stage.add(await stage.now_ms() + HOUR_MS)
+    call = await stage.call_of(lambda store: due.dispatch(store.partitions[0], "alpha", 100, 1000))
+    return _scene(call, 3, 0, {**dict.fromkeys(ids, "ready"), far: "scheduled"})
+
+
+async def _settle(stage: Stage) -> Scene:
+    done = await stage.running_again()
+    failed, spent = await stage.running(2)
+    (other,) = await stage.running(topic="beta")
+    ends = [finished(done, errors_exist=True), retry(failed, delay_ms=HOUR_MS), dead(spent), retry(other, delay_ms=HOUR_MS)]
+    call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
+    after = {id_of(done): "delivered", id_of(failed): "retrying", id_of(spent): "dead", id_of(other): "retrying"}
+    return _scene(call, [1, 1, 1, 1], [0, 0, 0, 0], after)
+
+
+async def _renew(stage: Stage) -> Scene:
+    held = [*await stage.running(), *await stage.running(topic="beta")]
+    call = await stage.call_by_worker("w1", lambda worker: worker.renew([lease_of(one) for one in held]))
+    return _scene(call, [1, 1], [1, 1], {id_of(one): "running" for one in held})
+
+
+async def _claim(stage: Stage) -> Scene:
+    held = await stage.running(3)
+    for one in held:
+        await stage.let_idle(one, 5_000, 1)
+    await stage.client.xdel(held[1].stream, held[1].entry_id)
+    call = await stage.call_by_worker("w2", lambda worker: worker.claim(held[0].stream, "-", 1_000, 60_000, 10, 1))
+    after = {id_of(one): "absent" if one is held[1] else "running" for one in held}
+    return _scene(call, 2, 0, after)
+
+
+async def _hand_back(stage: Stage) -> Scene:
+    held = [await stage.running_again(), *await stage.running(), *await stage.running(topic="beta")]
+    call = await stage.call_by_worker("w1", lambda worker: worker.hand_back([lease_of(one) for one in held]))
+    return _scene(call, [1, 1, 1], [0, 0, 0], {id_of(one): "ready" for one in held})
+
+
+async def _leave(stage: Stage) -> Scene:
+    held = [*await stage.running(), *await stage.running(topic="beta")]
+    for topic in ("alpha", "beta"):
+        await stage.read(1, topic, worker="w2")
+    call = await stage.call_by_worker("w2", lambda worker: worker.leave())
+    return _scene(call, 0, 0, {id_of(one): "running" for one in held})
+
+
+def _get(state: str, lies: bytes) -> Callable[[Stage], Awaitable[Scene]]:
+    async def build(stage: Stage) -> Scene:
+        message_id = await _STATES[state](stage)
+        call = await stage.call_of(lambda store: messages.get(store, message_id))
+        return _scene(call, lies, lies, {message_id: state})
+
+    return build
+
+
+async def _retrying(stage: Stage) -> str:
+    (entry,) = await stage.running()
+    await stage.settle(retry(entry, delay_ms=HOUR_MS))
+    return id_of(entry)
+
+
+async def _ready(stage: Stage) -> str:
+    await stage.worker().create_groups()
+    return (await stage.ready())[0]
+
+
+async def _running(stage: Stage) -> str:
+    return id_of(await stage.running_again())
+
+
+async def _dead(stage: Stage) -> str:
+    return await stage.dead()
+
+
+async def _delivered(stage: Stage) -> str:
+    (entry,) = await stage.running()
+    await stage.settle(finished(entry))
+    return id_of(entry)
+
+
+_STATES = {"retrying": _retrying, "ready": _ready, "running": _running, "dead": _dead, "delivered": _delivered}
+
+
+def _cancel(state: str) -> Callable[[Stage], Awaitable[Scene]]:
+    async def build(stage: Stage) -> Scene:
+        message_id = await _STATES[state](stage)
+        call = await stage.call_of(lambda store: messages.cancel(store, message_id))
+        return _scene(call, [b"cancelled"], [b"cancelled"], {message_id: "cancelled"})
+
+    return build
+
+
+async def _change(stage: Stage) -> Scene:
+    now_ms = await stage.now_ms()
+    (message_id,) = await stage.add(now_ms + HOUR_MS)
+    when = str(now_ms + 2 * HOUR_MS)
+    call = await stage.call_of(lambda store: messages._change(store, message_id, when, b"", b""))
+    return _scene(call, b"changed", b"changed", {message_id: "scheduled"})
+
+
+async def _replay(stage: Stage) -> Scene:
+    message_id = await stage.dead()
+    when = await stage.now_ms() + HOUR_MS
+    call = await stage.call_of(lambda store: dead_letters.replay(store, message_id, when))
+    return _scene(call, b"replayed", b"absent", {message_id: "scheduled"})
+
+
+async def _trim(stage: Stage) -> Scene:
+    over = await _delivered(stage)
+    await stage.client.zadd(stage.keys.finished_expiry, {over: 1})
+    aged, excess, kept = [await stage.dead() for _ in range(3)]
+    now_ms = await stage.now_ms()
+    await stage.client.zadd(stage.keys.dead, {aged: now_ms - HOUR_MS, excess: now_ms - 2, kept: now_ms - 1})
+    retention = RetentionSettings(dead_letters_ms=HOUR_MS // 2, max_dead_letters=1)
+    call = await stage.call_of(lambda store: due.trim(store.partitions[0], retention, 100))
+    return _scene(call, [1, 1, 1], [0, 0, 0], {over: "absent", aged: "absent", excess: "absent", kept: "dead"})
+
+
+def _first(answer: Any) -> Any:
+    return answer[0]
+
+
+def _taken(answer: Any) -> int:
+    return len(answer) - 1
+
+
+_STREAM, _DUE = "stream:alpha:normal", "due:alpha"
+_OVER = frozenset({"finished", "dead", "dead:records"})
+
+PLAYS = {
+    "schedule": Play(scripts.SCHEDULE, _schedule, "SET", summary=_first),
+    "dispatch": Play(scripts.DISPATCH, _dispatch, "ZREM", summary=_first),
+    "settle": Play(scripts.SETTLE, _settle, "XACK"),
+    "renew": Play(scripts.RENEW, _renew, "XCLAIM"),
+    "claim": Play(scripts.CLAIM, _claim, "XCLAIM", summary=_taken),
+    "hand_back": Play(scripts.HAND_BACK, _hand_back, "XACK"),
+    "leave": Play(scripts.LEAVE, _leave, "XGROUP"),
+    "get waiting": Play(scripts.GET, _get("retrying", b"waiting"), untouched=_OVER | {_STREAM}, summary=_first),
+    "get running": Play(scripts.GET, _get("running", b"running"), untouched=_OVER | {_DUE}, summary=_first),
+    "get dead": Play(scripts.GET, _get("dead", b"dead"), untouched=frozenset({"finished", "errors", _STREAM}), summary=_first),
+    "get finished": Play(
+        scripts.GET, _get("delivered", b"finished"), untouched=frozenset({"dead:records", "errors", _STREAM}), summary=_first
+    ),
+    "cancel waiting": Play(scripts.CANCEL, _cancel("retrying"), "ZREM", untouched=frozenset({_STREAM})),
+    "cancel ready": Play(scripts.CANCEL, _cancel("ready"), "XDEL", untouched=frozenset({_DUE})),
+    "change": Play(scripts.CHANGE, _change, "ZREM", summary=_first),
+    "replay": Play(scripts.REPLAY, _replay, "ZREM", summary=_first),
+    "trim": Play(scripts.TRIM, _trim, "ZREM"),
+}
