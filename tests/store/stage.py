@@ -173,9 +173,9 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(settings: Settings) -> AsyncIterator[Stage]:
-    """A stage on a store of its own."""
-    store = Store(settings, "stage")
+async def open_stage(settings: Settings, name: str = "stage") -> AsyncIterator[Stage]:
+    """A stage on a store of its own, whose connections have that name."""
+    store = Store(settings, name)
     await store.synchronise()
     stage = Stage(store)
     try:
