@@ -30,6 +30,7 @@ from shared.settings import Settings
 from shared.store.connect import waiting_client
 from shared.store.delivery import Deliveries, Entry, Settlement
 from shared.store.partition import Store
+from shared.waiting import end
 
 DEADLINE_TICK_S = 0.05
 UNREADY_AFTER_S = 5.0
@@ -111,9 +112,7 @@ class Worker:
             if failed is not None:
                 raise failed
         finally:
-            for task in every:
-                task.cancel()
-            await asyncio.gather(*every, return_exceptions=True)
+            await end(*every)
             for line in self._lines:
                 await line.deliveries.close()
 
@@ -126,8 +125,7 @@ class Worker:
         started_s = time.monotonic()
         for line in tasks:
             for name in ("read", "claim"):
-                line[name].cancel()
-                await asyncio.gather(line[name], return_exceptions=True)
+                await end(line[name])
         for delivery in self._unqueue(lambda _: True):
             self._drop(delivery)
         await self._try_to(self._hand_back)

@@ -29,7 +29,7 @@ from shared.errors import Outage
 from shared.settings import Settings
 from shared.store.due import WakeUps
 from shared.store.partition import Partition, Store
-from shared.waiting import OutageWatch
+from shared.waiting import OutageWatch, end
 
 CLOCK_S = 5
 JANITOR_S = 10
@@ -75,9 +75,7 @@ class Dispatcher:
                 if ended.done():
                     ended.result()
         finally:
-            for task in (stopping, *loops):
-                task.cancel()
-            await asyncio.gather(stopping, *loops, return_exceptions=True)
+            await end(stopping, *loops)
             self._scheduler.shutdown(wait=False)
 
     async def _pass(self) -> None:

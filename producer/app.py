@@ -16,6 +16,7 @@ from producer.watch import RedisWatch
 from shared.lifecycle import process_name
 from shared.settings import Settings
 from shared.store.partition import Store
+from shared.waiting import end
 
 MAX_HEADER_BYTES = 16_384
 
@@ -38,6 +39,5 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     app[WATCH] = RedisWatch(app[STORE])
     watching = asyncio.create_task(app[WATCH].run())
     yield
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    await end(watching)
     await app[STORE].close()

@@ -19,6 +19,7 @@ REQUEST_ID = "X-Request-Id"
 RETRY_AFTER_S = 1
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
 _encode = msgspec.json.Encoder().encode
+_ID = web.RequestKey("request_id", str)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,7 +29,7 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
     """Takes the caller's ``X-Request-Id`` or makes one; it is in the answer and in log lines."""
     given = request.headers.get(REQUEST_ID, "")
     request_id = given if _REQUEST_ID.fullmatch(given) else token_hex(8)
-    request["request_id"] = request_id
+    request[_ID] = request_id
     response = await handler(request)
     response.headers[REQUEST_ID] = request_id
     return response
@@ -45,7 +46,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
             raise
         return _http_refusal(request, error)
     except Exception:  # noqa: BLE001 - the one place where a programmer's error becomes an answer
-        logger.exception("{} {} failed", request.method, request.rel_url.path, request_id=request["request_id"])
+        logger.exception("{} {} failed", request.method, request.rel_url.path, request_id=request[_ID])
         return problem(request, 500, "an error of ours; the log has it under this request id")
 
 
@@ -56,7 +57,7 @@ def problem(request: web.Request, status: int, detail: str, **more: object) -> w
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        request_id=request["request_id"],
+        request_id=request[_ID],
         **more,  # type: ignore[arg-type] # the fields of Problem
     )
     return web.Response(body=_encode(content), status=status, content_type="application/problem+json", headers=headers)  # type: ignore[arg-type] # a dict or None

@@ -97,6 +97,8 @@ def _as_openapi_3_0(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: _as_openapi_3_0(part) for key, part in schema.items() if key not in {"examples", "propertyNames"}}
+    if found.get("required") == []:  # 2020-12 allows an empty list, 3.0 does not
+        del found["required"]
     if "examples" in schema and not isinstance(schema["examples"], dict):
         found["example"] = schema["examples"][0]
     kinds = [part for part in found.get("anyOf", []) if part != {"type": "null"}]

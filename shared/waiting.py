@@ -1,16 +1,17 @@
-"""Waiting out an outage: the one loop that every process uses around its work with Redis."""
+"""Waiting out an outage, and ending what waits: the loops that every process uses around its work with Redis."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.backoff import OUTAGE
 from shared.errors import Outage
 from shared.logs import logger
 
 T = TypeVar("T")
+CANCEL_AGAIN_S = 0.2
 
 
 class OutageWatch:
@@ -46,3 +47,17 @@ async def until_it_works(what: str, work: Callable[[], Awaitable[T]]) -> T:
         else:
             watch.worked()
             return result
+
+
+async def end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels tasks and waits until they have ended.
+
+    It asks again and again: ``asyncio.wait_for`` of Python 3.11, around each command that the client library sends, loses a
+    cancellation that comes in the same step as its answer, and a loop around the command would go on for ever.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,81 @@
+"""Drives messages from stage to stage, step by step, with the store's own operations."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shared.record import decode_record
+from shared.store.connect import waiting_client
+from shared.store.delivery import Deliveries, Entry, Lease, Settlement
+from shared.store.due import dispatch
+from shared.store.messages import Attempt, DeadHeader, Finished
+from shared.store.partition import Store
+
+TOPICS = ("echo", "work")
+_encode = msgspec.json.Encoder().encode
+
+
+class Stages:
+    """What dispatcher and worker do, one step at a time."""
+
+    def __init__(self, store: Store, worker: str = "worker-1") -> None:
+        self.worker = worker
+        self.partition = store.partitions[0]
+        self.deliveries = Deliveries(self.partition, waiting_client(store.settings.redis, "test", 1), worker, TOPICS)
+
+    async def dispatch(self, topic: str = "echo") -> int:
+        """Due → stream; how many were moved."""
+        return (await dispatch(self.partition, topic, 100, 1000)).moved
+
+    async def read(self, topic: str = "echo") -> list[Entry]:
+        """Stream → a worker's hands."""
+        await self.deliveries.create_groups()
+        return await self.deliveries.read({topic: 100})
+
+    async def run(self, topic: str = "echo") -> Entry:
+        """The one message that is due, dispatched and read."""
+        assert await self.dispatch(topic) == 1
+        (entry,) = await self.read(topic)
+        return entry
+
+    async def finish(self, entry: Entry, status: str = "delivered") -> None:
+        """Delivered or expired."""
+        kept = Finished(
+            status=status,
+            due_ms=entry.due_ms,
+            settled_ms=entry.entry_ms + 7,
+            attempts=entry.attempts + 1 if status == "delivered" else entry.attempts,
+            created_ms=decode_record(entry.record).created_ms,
+            started_ms=entry.entry_ms + 3 if status == "delivered" else 0,
+            worker=self.worker,
+        )
+        await self._settle(entry, "finished", errors_exist=entry.attempts > 0, text=_encode(kept).decode(), number=60_000)
+
+    async def fail(self, entry: Entry, error: str, delay_ms: int) -> None:
+        """Failed, to be delivered again after so long."""
+        text = self._attempt(entry, error)
+        await self._settle(entry, "retry", text=text, number=delay_ms, attempts=entry.attempts + 1)
+
+    async def bury(self, entry: Entry, reason: str, error: str) -> None:
+        """Failed for good."""
+        header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts + 1)
+        await self._settle(entry, "dead", text=self._attempt(entry, error), header=_encode(header).decode())
+
+    def _attempt(self, entry: Entry, error: str) -> str:
+        attempt = Attempt(
+            attempt=entry.attempts + 1,
+            started_ms=entry.entry_ms + 3,
+            ended_ms=entry.entry_ms + 5,
+            error=error,
+            worker=self.worker,
+        )
+        return _encode(attempt).decode()
+
+    async def _settle(self, entry: Entry, outcome: str, **more: object) -> None:
+        lease = Lease(entry.stream, entry.entry_id, entry.deliveries)
+        message_id = entry.record.split(b" ", 1)[0].decode()
+        settlement = Settlement(lease, message_id, entry.topic, outcome, **more)  # type: ignore[arg-type] # its fields
+        assert await self.deliveries.settle([settlement], 1000) == [True]
+
+    async def close(self) -> None:
+        await self.deliveries.close()

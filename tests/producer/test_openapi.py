@@ -1,0 +1,82 @@
+"""The description of the API, and the page that shows it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urljoin
+
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+
+from producer.routes import ROUTES
+from producer.schemas import NewMessage
+from tests.producer.api import Api
+
+
+async def test_the_description_is_valid_openapi_3_0(api: Api) -> None:
+    """Any tool that reads OpenAPI 3.0 can read it."""
+    document = api.description.document
+
+    assert document["openapi"].startswith("3.0.")
+    assert [error.message for error in OpenAPIV30SpecValidator(document).iter_errors()] == []
+
+
+async def test_every_route_is_described_and_nothing_else(api: Api) -> None:
+    """A route that is added without a description, or described without being there, fails here."""
+    assert api.description.operations() == {(route.method, route.path) for route in ROUTES}
+
+
+async def test_every_operation_says_what_it_does_and_what_it_may_answer(api: Api) -> None:
+    """Nobody has to guess: a summary, an id of its own, an answer of success, and a text for each answer."""
+    operations = [item[method] for item in api.description.document["paths"].values() for method in item]
+
+    assert len({operation["operationId"] for operation in operations}) == len(operations)
+    for operation in operations:
+        assert operation["summary"]
+        assert any(status.startswith("2") for status in operation["responses"])
+        assert all(answer["description"] for answer in operation["responses"].values())
+
+
+@pytest.mark.parametrize(
+    ("value", "valid"),
+    [
+        ({"topic": "echo"}, True),
+        ({"topic": "echo", "body": {"any": ["json", 1, None]}, "deliver_at": "2030-01-01T00:00:00Z"}, True),
+        ({"topic": "echo", "deliver_at": 1900000000.5, "retry": {"max_attempts": 3}}, True),
+        ({"body": "no topic"}, False),
+        ({"topic": 7}, False),
+        ({"topic": "echo", "deliver_at": True}, False),
+        ({"topic": "echo", "surprise": 1}, False),
+        ({"topic": "echo", "retry": {"max_attempts": 0}}, False),
+        ({"topic": "echo", "headers": {"X": 1}}, False),
+        ({"topic": "echo", "labels": ["x"] * 21}, False),
+    ],
+)
+@pytest.mark.leaves("due")
+async def test_a_request_is_described_as_it_is_validated(api: Api, value: object, *, valid: bool) -> None:
+    """What the description allows is accepted, and what it forbids is refused."""
+    schema = {"$ref": f"#/components/schemas/{NewMessage.__name__}"}
+
+    described = api.description.complaints(schema, value) == []
+    answer = await api.post("/messages", value)
+
+    assert described is valid
+    assert answer.status == (202 if valid else 422), answer.content
+
+
+async def test_swagger_ui_and_everything_it_loads_come_from_the_service(api: Api) -> None:
+    """``/docs`` works without the internet: each script, style and the description itself are served here."""
+    page = await api.get("/docs")
+
+    assert page.status == 200
+    assert page.headers["content-type"].startswith("text/html")
+    text = page.content.decode()
+    assets = [found for found in re.findall(r"""(?:src|href)=["']([^"'#]+)["']""", text) if not found.startswith("data:")]
+    described = re.findall(r"""url: ?["']([^"']+)["']""", text)
+    assert len(assets) >= 3
+    assert len(described) == 1
+    for asset in assets + described:
+        url = urljoin(f"{api.url}/docs", asset)
+        assert url.startswith(api.url), f"{asset} comes from elsewhere"
+        answer = await api.get(url.removeprefix(api.url))
+        assert (answer.status, bool(answer.content)) == (200, True), asset
