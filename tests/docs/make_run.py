@@ -98,7 +98,7 @@ class MakeRun:
 
     @property
     def url(self) -> str:
-        return _LISTENING.findall(self.output)[-1]
+        return str(_LISTENING.findall(self.output)[-1])
 
     async def call(self, method: str, path: str, json: object = None) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as http, http.request(method, f"{self.url}{path}", json=json) as answer:
