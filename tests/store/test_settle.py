@@ -8,6 +8,7 @@ from redis.exceptions import ResponseError
 from shared.store import messages
 from shared.store.connect import Client
 from shared.store.delivery import Settlement
+from shared.store.scripts import SETTLE, Argument
 from tests.store.conftest import Wakes
 from tests.store.stage import (
     HEADER,
@@ -244,20 +245,15 @@ async def test_bad_arguments_refuse_the_whole_batch_before_anything_is_written(
     entries = await stage.running(2)
     ends = [finished(entries[0]), retry(entries[1])]
     call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
-    position, value = {"outcome": (18, "vanish"), "number": (21, "soon"), "due set": (22, 0)}[fault]
+    bad: dict[str, tuple[int, Argument]] = {"outcome": (18, "vanish"), "number": (21, "soon"), "due set": (22, 0)}
+    position, value = bad[fault]
     call.arguments[position] = value
     before = await contents(redis, prefix)
 
     with pytest.raises(ResponseError):
-        await redis.evalsha(await redis.script_load(_settle_text()), len(call.keys), *call.keys, *call.arguments)
+        await SETTLE.run(stage.client, call.keys, call.arguments)
 
     assert await contents(redis, prefix) == before
-
-
-def _settle_text() -> str:
-    from shared.store.scripts import SETTLE
-
-    return SETTLE.text
 
 
 @pytest.mark.leaves("due:", "index", "stream:")
