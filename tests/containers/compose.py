@@ -1,0 +1,117 @@
+"""The service of ``compose.yaml`` in a fresh copy of this tree, under a project name and on a port of its own.
+
+It never touches the containers, the volume or the ``logs/`` of a service that somebody runs from this tree.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+LEFT_OUT = (".git", ".venv", ".env", "data", "logs", "__pycache__", ".*_cache")
+LONGEST_S = 900.0
+"""No command of Docker takes longer; building without a cache, on a slow line, takes the longest."""
+SOMEBODY = 4242
+"""Owner of the copy, where the tests may give it away: neither root nor the containers' user."""
+
+HANDLERS = """
+import time
+
+from consumers import Message, handler
+
+
+@handler("slow")
+def slow(message: Message) -> None:
+    time.sleep(message.json()["seconds"])
+"""
+
+
+class Compose:
+    """One project. ``up`` starts it, ``remove`` leaves nothing of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.project = f"mss-test-{token_hex(4)}"
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        self._add_slow_topic()
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
+
+    def _add_slow_topic(self) -> None:
+        """What the README tells a user to do: a module with a handler, named in the settings."""
+        package = self.folder / "own_handlers"
+        package.mkdir()
+        (package / "__init__.py").write_text(HANDLERS)
+        file = self.folder / "appsettings.json"
+        settings = json.loads(file.read_text())
+        settings["Topics"] = [{"Name": "slow", "Handler": "own_handlers"}]
+        settings["Consumers"] = {"LeaseMs": 2000}
+        file.write_text(json.dumps(settings))
+
+    def __call__(self, *words: str, **environment: str) -> str:
+        """``docker compose …``; returns what it printed. Raises ``AssertionError`` with all output where it fails."""
+        return _run(["docker", "compose", "--project-name", self.project, *words], self.folder, PRODUCER_PORT="0", **environment)
+
+    def up(self, *words: str) -> None:
+        """Returns when all are healthy."""
+        self("up", "--detach", "--wait", *words)
+
+    def containers(self, service: str) -> list[dict[str, Any]]:
+        """The running containers of a service, by name."""
+        lines = self("ps", "--format", "json", service).splitlines()
+        return sorted((json.loads(line) for line in lines), key=lambda one: str(one["Name"]))
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        (found,) = json.loads(_run(["docker", "inspect", container], self.folder))
+        return dict(found)
+
+    def kill(self, container: str) -> None:
+        _run(["docker", "kill", "--signal", "KILL", container], self.folder)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self('port', 'producer', '3000').strip()}"
+
+    def redis(self, *words: str) -> str:
+        """What ``redis-cli`` shows."""
+        return self("exec", "--no-TTY", "redis", "redis-cli", "--raw", *words)
+
+    def remove(self) -> None:
+        self("--profile", "test", "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
+
+
+def _run(command: list[str], folder: Path, **environment: str) -> str:
+    inherited = {
+        name: value for name, value in os.environ.items() if "__" not in name and name not in {"CONSUMERS", "COMPOSE_FILE"}
+    }
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=inherited | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def why_no_engine() -> str:
+    """Why no containers can run here; empty where they can."""
+    for command in (["docker", "info", "--format", "{{.ServerVersion}}"], ["docker", "compose", "version"]):
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return f"no Docker engine: {error}"
+        if done.returncode != 0:
+            return f"{' '.join(command)}: {done.stderr.strip() or 'failed'}"
+    return ""

@@ -1,0 +1,41 @@
+"""The service in containers, for tests. Without an engine they are skipped, unless ``REQUIRE_CONTAINERS`` is set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.containers.compose import Compose, why_no_engine
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A reachable Docker engine with Compose v2."""
+    reason = why_no_engine()
+    if reason and os.environ.get("REQUIRE_CONTAINERS"):
+        pytest.fail(reason)
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The whole service, up and healthy. Tests leave it with two workers."""
+    yield from _started(tmp_path_factory)
+
+
+@pytest.fixture
+def own_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The same for one test alone, to be stopped."""
+    yield from _started(tmp_path_factory)
+
+
+def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    compose = Compose(tmp_path_factory.mktemp("compose") / "copy")
+    try:
+        compose.up()
+        yield compose
+    finally:
+        compose.remove()
