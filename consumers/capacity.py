@@ -44,34 +44,47 @@ class Capacity:
     def plan(self) -> dict[str, int]:
         """How many deliveries of each topic to ask for now; topics that get none are left out.
 
-        The sum never exceeds the free slots plus the look-ahead.
+        With what is held, the sum never exceeds the slots plus the look-ahead. Topics share it evenly, and take turns at
+        what does not divide.
         """
-        topics = list(self._held)
-        self._turn = (self._turn + 1) % len(topics)
-        topics = topics[self._turn :] + topics[: self._turn]
-        total = self._limit + self._batch_size - self.held
-        held_by_slow = sum(held for name, held in self._held.items() if not self._is_fast(name))
-        planned_slow = planned_fast = 0
+        topics = self._in_turn()
+        slow_left = sum(1 for topic in topics if not self._is_fast(topic))
+        slots = self._limit - sum(held for topic, held in self._held.items() if not self._is_fast(topic))
+        fast = self.held - (self._limit - slots)
+        room = slots - fast + max((self._ahead(topic, slots) for topic in topics), default=0)
         plan: dict[str, int] = {}
-        for position, topic in enumerate(topics):
-            share = -(-(total - planned_slow - planned_fast) // (len(topics) - position))
-            slots = self._limit - held_by_slow - planned_slow
+        for left, topic in zip(range(len(topics), 0, -1), topics, strict=True):
+            share = _ceil(room, left)
             if self._is_fast(topic):
-                held_by_fast = self.held - held_by_slow + planned_fast
-                count = min(share, slots + self._ahead(topic, slots) - held_by_fast)
-                planned_fast += max(0, count)
+                count = max(0, min(share, slots + self._ahead(topic, slots) - fast))
+                fast += count
             else:
-                count = min(share, slots, self._limit - self._reserved() - self._held[topic])
-                planned_slow += max(0, count)
-            if count > 0:
+                own = self._limit - self._reserved() - self._held[topic]
+                count = max(0, min(share, _ceil(slots, slow_left), own))
+                slots -= count
+                slow_left -= 1
+            room -= count
+            if count:
                 plan[topic] = count
         return plan
+
+    def _in_turn(self) -> list[str]:
+        topics = list(self._held)
+        self._turn = (self._turn + 1) % len(topics)
+        return topics[self._turn :] + topics[: self._turn]
 
     def _is_fast(self, topic: str) -> bool:
         return self._average_s.get(topic, LOOK_AHEAD_S) < LOOK_AHEAD_S
 
     def _ahead(self, topic: str, slots: int) -> int:
+        """What its handlers finish in time in so many slots; nothing for a topic that is not fast."""
+        if not self._is_fast(topic):
+            return 0
         return min(self._batch_size, int(LOOK_AHEAD_S / max(self._average_s[topic], 1e-6)) * max(slots, 0))
 
     def _reserved(self) -> int:
         return 1 if len(self._held) > 1 and self._limit > 1 else 0
+
+
+def _ceil(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)

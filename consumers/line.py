@@ -20,7 +20,7 @@ from shared.waiting import OutageWatch, until_it_works
 RENEW_CHUNK = 200
 RENEWALS_PER_LEASE = 4
 CLAIM_TICK_S = 0.5
-UPKEEP_S = 5.0
+UPKEEP_S = 2.0
 
 
 class Work:
@@ -118,19 +118,23 @@ class Line:
             if room <= 0:
                 continue
             async with self._taking:
-                self._cursors[stream], entries = await self.deliveries.claim(
-                    stream,
-                    self._cursors[stream],
-                    self._settings.lease_ms,
-                    self._settings.claim_max_ms,
-                    room,
-                    0 if self._work.suspects() else 1,
-                )
+                entries = await self._claim(stream, room)
                 if entries:
                     self._work.claimed(self, entries)
             taken += len(entries)
         self.claimed += taken
         return taken
+
+    async def _claim(self, stream: str, room: int) -> list[Entry]:
+        settings, suspects = self._settings, 0 if self._work.suspects() else 1
+        try:
+            self._cursors[stream], entries = await self.deliveries.claim(
+                stream, self._cursors[stream], settings.lease_ms, settings.claim_max_ms, room, suspects
+            )
+        except Outage:  # left pending, what the answer brought would be claimed again as a lost attempt, and was not started
+            self.reader.answer_lost = True
+            raise
+        return entries
 
     async def hand_back_unknown(self) -> None:
         """Gives back what Redis thinks is held here and is not: the answer that brought it was lost. Raises ``Outage``."""
@@ -143,6 +147,7 @@ class Line:
     async def upkeep_once(self) -> None:
         """Reads the clock; makes groups that could not be made before. Raises ``Outage``."""
         await self.partition.synchronise()
+        self.reader.answered_s = time.monotonic()
         if self.deliveries.groupless:
             await self.deliveries.create_groups()
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+LONGEST_MS = 31_536_000_000
+"""A year."""
+
 
 class Retry(Exception):
     """Raise it to be run again after ``after_ms`` milliseconds instead of after the policy's backoff.
@@ -10,12 +13,21 @@ class Retry(Exception):
     number and by age (see ``consumers.verdict``); beyond the bound it counts.
     """
 
+    after_ms: int | None = None
+    counts: bool = True
+
     def __init__(self, after_ms: int, *, counts: bool = True, reason: str = "asked to be retried") -> None:
-        if not isinstance(after_ms, int) or not 0 <= after_ms <= 31_536_000_000:
-            raise ValueError(f"after_ms: expected 0 to 31536000000 milliseconds, got {after_ms!r}")
         super().__init__(reason)
         self.after_ms = after_ms
         self.counts = counts
+        if self.wanted_ms is None:
+            raise ValueError(f"after_ms: expected 0 to {LONGEST_MS} milliseconds, got {after_ms!r}")
+
+    @property
+    def wanted_ms(self) -> int | None:
+        """The wait; ``None`` where a subclass left it unset or set it to what is none: then the policy decides."""
+        after_ms = self.after_ms
+        return after_ms if isinstance(after_ms, int) and 0 <= after_ms <= LONGEST_MS else None
 
 
 class Dead(Exception):

@@ -6,6 +6,7 @@ A pool knows nothing of Redis. It takes deliveries from its intake, runs the han
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -39,6 +40,10 @@ class ThreadPool:
         for _ in range(self.limit):
             self._start_thread()
 
+    def stop(self) -> None:
+        """Starts nothing more; threads end when their handler has."""
+        self.intake.close()
+
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         self.intake.put(delivery, first=first)
 
@@ -46,10 +51,7 @@ class ThreadPool:
         """Leaves the thread of a delivery to itself and puts a new one in its place."""
         with self._counting:
             self.abandoned += 1
-        logger.error(
-            "a handler ran past its deadline of {} ms; its thread is left behind", delivery.policy.deadline_ms,
-            id=delivery.record.id, topic=delivery.topic, attempt=delivery.attempt,
-        )  # fmt: skip
+        _log_abandoned(delivery)
         self._start_thread()
 
     def _start_thread(self) -> None:
@@ -62,13 +64,20 @@ class ThreadPool:
                 continue
             error: BaseException | None = None
             try:
-                delivery.handler.function(delivery.start())
+                _refuse_coroutine(delivery.handler.function(delivery.start()))
             except BaseException as raised:  # noqa: BLE001 - whatever user code raises ends its delivery, not the thread
                 error = raised
             if not self._ended(delivery, error):  # past its deadline: another thread has this one's place
                 with self._counting:
                     self.abandoned -= 1
                 return
+
+
+def _refuse_coroutine(answer: object) -> None:
+    """A decorator that is no ``async def`` hides one: nothing of the handler has run, so it is not delivered."""
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError("the handler is a def that gave a coroutine: make it, or what decorates it, async def")
 
 
 class AsyncPool:
@@ -81,21 +90,30 @@ class AsyncPool:
         self.limit = limit
         self.intake = Intake()
         self.abandoned = 0
+        """Handlers left behind past their deadline: cancelled, and not ended."""
         self._ended, self._may_start = ended, may_start
         self._running: dict[Delivery, asyncio.Task[None]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._counting = threading.Lock()
 
     def start(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        loop = self._loop = asyncio.new_event_loop()
         self._running = {}
-        threading.Thread(target=self._loop.run_forever, name="async-handlers", daemon=True).start()
+        threading.Thread(target=_serve, args=(loop,), name="async-handlers", daemon=True).start()
+
+    def stop(self) -> None:
+        """Starts nothing more; what runs is left where it is."""
+        self.intake.close()
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(loop.stop)
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         self.intake.put(delivery, first=first)
         self._call(self._fill)
 
     def abandon(self, delivery: Delivery) -> None:
-        """Cancels a handler; where it does not end, counts it, and replaces the loop if it is blocked."""
+        """Cancels a handler; where it does not end, leaves it behind, and replaces the loop if it is blocked."""
         loop, task = self._loop, self._running.get(delivery)
         if loop is None or task is None:
             return
@@ -106,22 +124,39 @@ class AsyncPool:
             answered.set()
 
         self._call(cancel)
-        asyncio.get_running_loop().call_later(CANCEL_S, self._check, loop, task, answered)
+        asyncio.get_running_loop().call_later(CANCEL_S, self._check, delivery, loop, task, answered)
 
-    def _check(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], answered: threading.Event) -> None:
-        if task.done():
+    def _check(
+        self, delivery: Delivery, loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], answered: threading.Event
+    ) -> None:
+        if task.done() or loop.is_closed():
             return
-        self.abandoned += 1
+        with self._counting:
+            self.abandoned += 1
+        _log_abandoned(delivery)
         if not answered.is_set() and loop is self._loop:
             logger.error("an async handler blocks its event loop; starting another loop")
             self.start()
             self._call(self._fill)
+        loop.call_soon_threadsafe(self._leave_behind, delivery, task)  # a blocked loop does it when it comes back
+
+    def _leave_behind(self, delivery: Delivery, task: asyncio.Task[None]) -> None:
+        """In the handler's own loop: gives its slot to another, and counts it until it ends."""
+        task.add_done_callback(self._came_back)
+        if self._running.pop(delivery, None) is not None:
+            self._fill()
+
+    def _came_back(self, _: asyncio.Task[None]) -> None:
+        with self._counting:
+            self.abandoned -= 1
 
     def _call(self, work: Callable[[], object]) -> None:
         assert self._loop is not None  # noqa: S101 - started first
         self._loop.call_soon_threadsafe(work)
 
     def _fill(self) -> None:
+        if asyncio.get_running_loop() is not self._loop:  # it was blocked, and replaced meanwhile
+            return
         while len(self._running) < self.limit and (delivery := self.intake.take_now()) is not None:
             if not self._may_start(delivery):
                 continue
@@ -132,8 +167,7 @@ class AsyncPool:
 
     def _done(self, delivery: Delivery, running: dict[Delivery, asyncio.Task[None]], _: asyncio.Task[None]) -> None:
         running.pop(delivery, None)
-        if running is self._running:  # else this loop was replaced
-            self._fill()
+        self._fill()
 
     async def _run(self, delivery: Delivery) -> None:
         error: BaseException | None = None
@@ -142,6 +176,18 @@ class AsyncPool:
         except BaseException as raised:  # noqa: BLE001 - whatever user code raises ends its delivery, not the loop
             error = raised
         self._ended(delivery, error)
+
+
+def _log_abandoned(delivery: Delivery) -> None:
+    logger.error(
+        "a handler ran past its deadline of {} ms and does not end; it is left behind", delivery.policy.deadline_ms,
+        id=delivery.record.id, topic=delivery.topic, attempt=delivery.attempt,
+    )  # fmt: skip
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 Pool = ThreadPool | AsyncPool

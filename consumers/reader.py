@@ -30,34 +30,35 @@ class Reader:
         self._plan, self._receive, self._recover = plan, receive, recover
         self.room = asyncio.Event()
         """Set whenever a slot may have become free."""
-        self.last_read_s = time.monotonic()
+        self.answer_lost = False
+        """Whether an answer that brought deliveries may have been lost: what is pending is looked at before the next read."""
+        self.answered_s = time.monotonic()
+        """When Redis last answered."""
         self.watch = OutageWatch("read")
 
     async def run(self) -> None:
-        answer_lost = False
         while True:
             try:
-                if answer_lost:
-                    await self._recover()
-                    answer_lost = False
                 await self.run_once()
             except Outage as outage:
-                answer_lost = True
+                self.answer_lost = True
                 await asyncio.sleep(self.watch.failed(outage))
 
     async def run_once(self) -> int:
         """Reads what there is room for; waits where there is nothing. Returns how many. Raises ``Outage``."""
+        if self.answer_lost:
+            await self._recover()
+            self.answer_lost = False
         self.room.clear()
         plan = self._plan()
         if not plan:
-            self.last_read_s = time.monotonic()
             await self._wait_for_room()
             return 0
         entries = await self._deliveries.read(plan)
         if not entries:
             full = len(plan) < len(self._deliveries.topics)
             entries = await self._deliveries.wait(list(plan), SHORT_WAIT_MS if full else WAIT_MS)
-        self.last_read_s = time.monotonic()
+        self.answered_s = time.monotonic()
         self.watch.worked()
         if entries:
             self._receive(entries)

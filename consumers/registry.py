@@ -8,13 +8,16 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from consumers.message import Message
 from shared.errors import SettingsError
 from shared.settings import TopicSettings
 
 Function = Callable[[Message], object] | Callable[[Message], Awaitable[object]]
+Registered = TypeVar("Registered", bound=Function)
 ERROR_BYTES = 1024
+FEWEST_ERROR_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,15 @@ class Handler:
 _handlers: dict[str, Handler] = {}
 
 
-def handler(topic: str, *, error_bytes: int = ERROR_BYTES) -> Callable[[Function], Function]:
+def handler(topic: str, *, error_bytes: int = ERROR_BYTES) -> Callable[[Registered], Registered]:
     """Registers a ``def`` or ``async def`` function of one message as the handler of a topic.
 
     Raises ``ValueError`` where the topic has another one.
     """
+    if error_bytes < FEWEST_ERROR_BYTES:
+        raise ValueError(f"error_bytes: expected {FEWEST_ERROR_BYTES} or more, got {error_bytes}")
 
-    def register(function: Function) -> Function:
+    def register(function: Registered) -> Registered:
         known = _handlers.get(topic)
         if known is not None and known.function is not function and _name(known.function) != _name(function):
             raise ValueError(f"topic {topic!r} has a handler already: {_name(known.function)}")

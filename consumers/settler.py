@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from shared.errors import Outage
 from shared.logs import logger
-from shared.store.delivery import Deliveries, Settlement
+from shared.store.delivery import Deliveries, Lease, Settlement
 from shared.waiting import OutageWatch
 
 
@@ -38,6 +39,12 @@ class Settler:
         self._waiting.append(settlement)
         self._loop.call_soon_threadsafe(self._notice)
 
+    def renewed(self, old: Lease, new: Lease) -> None:
+        """The delivery was claimed anew by this same consumer: what waits to end it is sent with the lease of now."""
+        for position in range(len(self._waiting)):  # threads may append meanwhile
+            if self._waiting[position].lease == old:
+                self._waiting[position] = replace(self._waiting[position], lease=new)
+
     def _notice(self) -> None:
         self._idle.clear()
         self._reported.set()
@@ -61,7 +68,10 @@ class Settler:
         batch = [self._waiting[position] for position in range(min(len(self._waiting), self._batch_size))]
         results = await self._deliveries.settle(batch, self._max_finished)
         for settlement, took_effect in zip(batch, results, strict=True):
-            self._waiting.popleft()
+            current = self._waiting.popleft()
+            if not took_effect and current is not settlement:  # refused for its old lease; goes again with the one of now
+                self._waiting.append(current)
+                continue
             if not took_effect:
                 self.fenced += 1
                 logger.warning("too late to settle: the lease was lost meanwhile", id=settlement.message_id)

@@ -6,6 +6,7 @@ import msgspec
 
 from consumers.delivery import Delivery
 from consumers.outcomes import Dead, Retry
+from consumers.registry import ERROR_BYTES
 from shared.store.delivery import Entry, Lease, Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 
@@ -23,12 +24,13 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
         return finished(delivery, "delivered", ended_ms, worker)
     failure = _encode_attempt(delivery, error, ended_ms, worker)
     if isinstance(error, Dead):
-        return _dead(delivery, error.reason, failure, delivery.attempt)
-    if isinstance(error, Retry) and not error.counts and _may_defer(delivery, ended_ms):
-        return _retry(delivery, failure, error.after_ms, delivery.entry.attempts, delivery.entry.deferrals + 1)
+        return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure, delivery.attempt)
+    asked_ms = error.wanted_ms if isinstance(error, Retry) else None
+    if asked_ms is not None and _may_defer(delivery, error, ended_ms):
+        return _retry(delivery, failure, asked_ms, delivery.entry.attempts, delivery.entry.deferrals + 1)
     if delivery.attempt >= delivery.policy.max_attempts:
         return _dead(delivery, f"all {delivery.attempt} attempts failed", failure, delivery.attempt)
-    delay_ms = error.after_ms if isinstance(error, Retry) else delivery.policy.backoff.delay_ms(delivery.attempt)
+    delay_ms = delivery.policy.backoff.delay_ms(delivery.attempt) if asked_ms is None else asked_ms
     return _retry(delivery, failure, delay_ms, delivery.attempt, delivery.entry.deferrals)
 
 
@@ -86,7 +88,9 @@ def lease_of(entry: Entry) -> Lease:
     return Lease(entry.stream, entry.entry_id, entry.deliveries)
 
 
-def _may_defer(delivery: Delivery, now_ms: int) -> bool:
+def _may_defer(delivery: Delivery, error: BaseException, now_ms: int) -> bool:
+    if not isinstance(error, Retry) or error.counts:
+        return False
     since = max(delivery.record.created_ms, int(delivery.record.id[-21:-10], 32) // 2048)
     return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since < MAX_DEFERRAL_AGE_MS
 
@@ -124,7 +128,7 @@ def describe(error: BaseException) -> str:
     """``ValueError: no such address``; for what a handler asked, just its words."""
     try:
         words = str(error)
-    except Exception:  # noqa: BLE001 - a handler's exception may be of any kind, also one that cannot be shown
+    except BaseException:  # noqa: BLE001 - a handler's exception may be of any kind, also one that cannot be shown
         words = "(its text cannot be shown)"
     if isinstance(error, (Dead, Retry)):
         return words
@@ -132,6 +136,6 @@ def describe(error: BaseException) -> str:
 
 
 def _bounded(text: str, size: int) -> str:
-    """At most ``size`` bytes of UTF-8; what is no Unicode text is replaced."""
+    """At most ``size`` bytes (3 or more) of UTF-8; what is no Unicode text is replaced."""
     encoded = text.encode("utf-8", "replace")
     return encoded.decode() if len(encoded) <= size else encoded[: size - 3].decode("utf-8", "ignore") + "…"

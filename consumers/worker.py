@@ -34,7 +34,7 @@ from shared.waiting import end
 
 DEADLINE_TICK_S = 0.05
 UNREADY_AFTER_S = 5.0
-"""Without an answer to a read for this long, the worker is not ready."""
+"""Without an answer from Redis for this long the worker is not ready. It asks every two seconds, also with no slot free."""
 MAX_BACKLOG = 1_000
 """Ended deliveries that wait to be settled; with more the worker reads nothing new."""
 LEASE_MARGIN = 0.25
@@ -93,13 +93,29 @@ class Worker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set, then stops in order. Raises ``TooManyAbandoned``, and what is no outage."""
+        try:
+            await self._run(stop)
+        finally:
+            await self.close()
+
+    def _start_pools(self) -> None:
         for pool in set(self._pools.values()):
             pool.start()
+
+    async def close(self) -> None:
+        """Lets go of threads and connections. Does nothing more with Redis."""
+        for pool in set(self._pools.values()):
+            pool.stop()
+        for line in self._lines:
+            await line.deliveries.close()
+
+    async def _run(self, stop: asyncio.Event) -> None:
+        self._start_pools()
         opening = asyncio.create_task(self._open())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if not opening.done():
-            opening.cancel()
+            await end(opening)
             return
         opening.result()
         tasks = [line.tasks() for line in self._lines]
@@ -113,8 +129,6 @@ class Worker:
                 raise failed
         finally:
             await end(*every)
-            for line in self._lines:
-                await line.deliveries.close()
 
     async def _open(self) -> None:
         for line in self._lines:
@@ -186,7 +200,8 @@ class Worker:
         for entry in entries:
             known = self._held.at(entry.stream, entry.entry_id)
             if known is not None:  # claimed from ourselves: renewals had failed for a whole lease, and it still runs
-                known.lease, known.confirmed_s = lease_of(entry), entry.leased_s
+                line.settler.renewed(known.lease, lease_of(entry))
+                known.lease, known.confirmed_s, known.lost = lease_of(entry), entry.leased_s, False
                 continue
             delivery = self._delivery(line, entry)
             if delivery is not None and self._held.add(delivery):
@@ -305,12 +320,12 @@ class Worker:
     # --- health -------------------------------------------------------------------------------------------------------
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Ready while reads are answered."""
+        """Ready while Redis answers."""
         reasons = []
         for line in self._lines:
-            silence_s = time.monotonic() - line.reader.last_read_s
+            silence_s = time.monotonic() - line.reader.answered_s
             if silence_s > UNREADY_AFTER_S:
-                reasons.append(f"no read answered for {silence_s:.1f} s: {line.reader.watch.last or 'no answer yet'}")
+                reasons.append(f"no answer from Redis for {silence_s:.1f} s: {line.reader.watch.last or 'no answer yet'}")
         if self._stopping:
             reasons.append("stopping")
         details = {
