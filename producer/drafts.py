@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -115,13 +114,13 @@ def body_of(
     if body_base64 is not UNSET:
         try:
             found = Body("base64", base64.b64decode(body_base64, validate=True), own_type)
-        except binascii.Error as error:
+        except ValueError as error:
             raise InvalidField("body_base64", f"expected standard base64: {error}") from None
     elif body is not UNSET:
         found = _json_body(bytes(body), own_type)
     else:
         return None
-    _check_size("body", found.bytes, rules)
+    _check_size("body" if body_base64 is UNSET else "body_base64", found.bytes, rules)
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
+from producer.schemas import PATTERNS
 from shared.errors import InvalidField
 
 JSON_TYPES = frozenset({"application/json"})
@@ -15,8 +17,10 @@ NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "applica
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_PATH = re.compile(r" - at `(?:key in )?\$(?P<path>[^`]*)`$")
+_PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
+_PATTERN = re.compile(r"`str` matching regex (?P<pattern>.*)", re.DOTALL)
+_any = msgspec.json.Decoder(msgspec.Raw)
 
 Struct = TypeVar("Struct")
 
@@ -25,7 +29,7 @@ async def read_json(request: web.Request, decoder: msgspec.json.Decoder[Struct])
     """The request's JSON, validated. Raises ``InvalidField`` (400 no JSON, 415 media type, 422 another shape)."""
     if request.content_type not in JSON_TYPES:
         _refuse_media_type(request, "application/json")
-    return decode(await request.read(), decoder)
+    return decode(await _content(request), decoder)
 
 
 async def read_optional_json(request: web.Request, decoder: msgspec.json.Decoder[Struct], empty: Struct) -> Struct:
@@ -37,7 +41,7 @@ async def read_lines(request: web.Request, decoder: msgspec.json.Decoder[Struct]
     """A JSON array, or one JSON value a line (NDJSON)."""
     if request.content_type not in NDJSON_TYPES:
         _refuse_media_type(request, "application/json or application/x-ndjson")
-    lines = [line for line in (await request.read()).split(b"\n") if line.strip()]
+    lines = [line for line in (await _content(request)).split(b"\n") if line.strip()]
     found = []
     for number, line in enumerate(lines):
         try:
@@ -47,6 +51,13 @@ async def read_lines(request: web.Request, decoder: msgspec.json.Decoder[Struct]
     return found
 
 
+async def _content(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, ConnectionError) as error:  # cut off, or not packed as Content-Encoding says
+        raise InvalidField("", f"the request could not be read to its end: {error}", status=400) from None
+
+
 def _refuse_media_type(request: web.Request, expected: str) -> None:
     raise InvalidField("Content-Type", f"expected {expected}; got {request.headers.get('Content-Type', 'none')!r}", status=415)
 
@@ -54,7 +65,7 @@ def _refuse_media_type(request: web.Request, expected: str) -> None:
 def decode(data: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
     try:
         data.decode()
-        return decoder.decode(data)
+        return _validated(data, decoder)
     except msgspec.ValidationError as error:
         raise explained(str(error)) from None
     except msgspec.DecodeError as error:
@@ -63,6 +74,14 @@ def decode(data: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
         raise InvalidField("", f"expected JSON in UTF-8: {error}", status=400) from None
     except RecursionError:
         raise InvalidField("", "expected JSON that is nested less deeply", status=400) from None
+
+
+def _validated(data: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        _any.decode(data)  # what is no JSON further on is no JSON first of all
+        raise
 
 
 def explained(text: str) -> InvalidField:
@@ -74,6 +93,9 @@ def explained(text: str) -> InvalidField:
     if named:
         path = f"{path}.{named['name']}" if path else named["name"]
         detail = "there is no such field" if "unknown" in detail else "this field is required"
+    pattern = _PATTERN.search(detail)
+    if pattern:
+        detail = f"expected {PATTERNS[ast.literal_eval(pattern['pattern'])]}"
     return InvalidField(path, detail[:1].lower() + detail[1:])
 
 

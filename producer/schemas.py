@@ -25,12 +25,22 @@ DelayIn = Annotated[
     Meta(description="Seconds, or a duration such as 1d2h30m10s250ms.", examples=["1h30m"]),
 ]
 TimeOut = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", examples=["2030-01-31T08:00:00.250Z"])]
+_HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
+_HEADER_VALUE = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
+_CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?$"
+_FLOW_KEY = r"^[\x21-\x7e]+$"
+PATTERNS = {
+    _HEADER_NAME: "header names of 1 to 128 letters, digits and !#$%&'*+.^_`|~-",
+    _HEADER_VALUE: "a header value without control characters",
+    _CONTENT_TYPE: "a media type such as text/csv or application/json; charset=utf-8",
+    _FLOW_KEY: "visible ASCII characters without spaces",
+}
+"""Each pattern in words, for the caller whose text does not fit."""
+
 Label = Annotated[str, Meta(min_length=1, max_length=64)]
-HeaderName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")]
-HeaderValue = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")]
-ContentType = Annotated[
-    str, Meta(max_length=200, pattern=r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?$", examples=["text/csv"])
-]
+HeaderName = Annotated[str, Meta(pattern=_HEADER_NAME)]
+HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE)]
+ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, examples=["text/csv"])]
 Base64 = Annotated[str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="])]
 
 
@@ -79,7 +89,7 @@ class NewMessage(In, frozen=True):
     flow_key: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]+$", description="Messages of one key share its limits."),
+            Meta(min_length=1, max_length=128, pattern=_FLOW_KEY, description="Messages of one key share its limits."),
         ]
         | UnsetType
     ) = UNSET

@@ -7,7 +7,9 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
+_MICROSECOND = timedelta(microseconds=1)
+_ISO = re.compile(r"[0-9W-]{8,10}[Tt ][0-9:]{2,8}(?:[.,]\d{1,6}(?P<finer>\d*[1-9])?\d*)?(?:[Zz]|[+-][0-9:]{2,8})?")
+"""What may be tried as a date and time: ``fromisoformat`` alone takes any separator and a zero byte at the end."""
 MILLISECONDS_FROM = 1e11
 """An epoch number from here on is milliseconds (1973-03-03), below it is seconds (until 5138)."""
 
@@ -29,21 +31,24 @@ def parse_time_ms(value: str | float) -> int:
     """
     if isinstance(value, str):
         return _parse_iso_ms(value)
-    if not math.isfinite(value) or value < 0 or value > 1e15:
+    if not 0 <= value <= 1e15:
         raise ValueError(TIME_EXPECTED)
     return math.ceil(value) if value >= MILLISECONDS_FROM else math.ceil(round(value * 1000, 3))
 
 
 def _parse_iso_ms(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(TIME_EXPECTED) from None
-    if "T" not in text.upper() and " " not in text:
+    written = _ISO.fullmatch(text)
+    if written is None:
         raise ValueError(TIME_EXPECTED)
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return -((_EPOCH - moment) // _MILLISECOND)
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        microseconds = (moment - _EPOCH) // _MICROSECOND
+    except (ValueError, OverflowError):
+        raise ValueError(TIME_EXPECTED) from None
+    if written["finer"]:  # fromisoformat drops what is finer than a microsecond; a message must not be early by it either
+        microseconds += 1
+    return -(-microseconds // 1000)
 
 
 def parse_delay_ms(value: str | float) -> int:
@@ -56,7 +61,7 @@ def parse_delay_ms(value: str | float) -> int:
         if not value or match is None or len(value) > 40:
             raise ValueError(DELAY_EXPECTED)
         return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS_MS.values(), strict=True) if count)
-    if not math.isfinite(value) or value < 0 or value > 1e12:
+    if not 0 <= value <= 1e12:
         raise ValueError(DELAY_EXPECTED)
     return math.ceil(round(value * 1000, 3))
 
