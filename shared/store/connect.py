@@ -19,20 +19,21 @@ from redis.backoff import NoBackoff
 from shared.errors import SettingsError
 from shared.settings import RedisSettings
 
-_HOST = re.compile(r"^(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?$")
-EXPECTED = "expected host, host:port, redis://[user:password@]host[:port][/db] or rediss:// with the same"
+_HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+EXPECTED = "expected host, host:port, redis://[user:password@]host[:port][/db] or rediss:// with the same, or unix:///path"
 Client = Any
 """``redis.asyncio.Redis``. The library types an answer as the union of all that options could make of it; the store knows."""
 
 
 def parse_address(connection_string: str) -> str:
     """The URL of a connection string. Raises ``SettingsError``; a password is never part of its text."""
-    host = _HOST.match(connection_string)
+    host = _HOST.fullmatch(connection_string)
     if host and (host["port"] is None or 0 < int(host["port"]) < 65536):
         return f"redis://{host['host']}:{host['port'] or 6379}/0"
     try:
         url = urlsplit(connection_string)
-        usable = url.scheme == "unix" or (url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0)
+        local = url.scheme == "unix" and url.path
+        usable = bool(local or (url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0))
     except ValueError:
         usable = False
     if not usable:
@@ -43,7 +44,8 @@ def parse_address(connection_string: str) -> str:
 def describe_address(connection_string: str) -> str:
     """The address without its secrets, for people."""
     url = urlsplit(parse_address(connection_string))
-    return url.path if url.scheme == "unix" else f"{url.scheme}://{url.hostname}:{url.port or 6379}{url.path}"
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return url.path if url.scheme == "unix" else f"{url.scheme}://{host}:{url.port or 6379}{url.path}"
 
 
 def command_client(settings: RedisSettings, name: str) -> Client:
@@ -68,10 +70,11 @@ def waiting_client(settings: RedisSettings, name: str, wait_s: float) -> Client:
 
 
 def _options(settings: RedisSettings, name: str, timeout_s: float) -> dict[str, Any]:
+    over_network = not settings.connection_string.startswith("unix:")
     return {
         "socket_timeout": timeout_s,
         "socket_connect_timeout": settings.timeout_ms / 1000,
-        "socket_keepalive": True,
+        **({"socket_keepalive": True} if over_network else {}),
         "retry": Retry(NoBackoff(), 0),
         "retry_on_error": [],
         "protocol": 2,  # one shape of answers on every server from 6.2 on

@@ -21,6 +21,10 @@ class Page:
     total: int
 
 
+_Found = tuple[str, int, View | None]
+"""Id, time of death (ms), and the letter: ``None`` where somebody deleted its record."""
+
+
 async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic: str | None) -> Page:
     """One page, newest first. ``cursor`` is that of the page before: ``<partition>.<died ms>.<id>``.
 
@@ -36,9 +40,9 @@ async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic:
     while number < len(store.partitions) and looked < limit:
         batch = await _batch(store, number, before_ms, last_id, limit - looked)
         looked += len(batch)
-        letters += (view for view in batch if topic in (None, view.topic))
+        letters += (view for _, _, view in batch if view is not None and topic in (None, view.topic))
         if batch:
-            before_ms, last_id = batch[-1].died_ms, batch[-1].id
+            last_id, before_ms, _ = batch[-1]
         else:
             number, before_ms, last_id = number + 1, None, ""
     more = number < len(store.partitions)
@@ -54,7 +58,7 @@ def _parse_cursor(cursor: str | None, partitions: int) -> tuple[int, int | None,
     return int(number), int(before) if before else None, last_id
 
 
-async def _batch(store: Store, number: int, before_ms: int | None, last_id: str, limit: int) -> list[View]:
+async def _batch(store: Store, number: int, before_ms: int | None, last_id: str, limit: int) -> list[_Found]:
     """The letters after (older than) that one. Members of one millisecond are in the order of their ids, backwards."""
     partition = store.partitions[number]
     start = "+inf" if before_ms is None else str(before_ms)
@@ -70,10 +74,13 @@ async def _batch(store: Store, number: int, before_ms: int | None, last_id: str,
             return []
         records = await partition.client.hmget(partition.keys.dead_records, [member for member, _ in found])
     return [
-        messages.dead_view(member.decode(), topic_of(member.decode()), int(score), stored)
+        (member.decode(), int(score), _view(member.decode(), int(score), stored) if stored is not None else None)
         for (member, score), stored in zip(found, records, strict=True)
-        if stored is not None
     ]
+
+
+def _view(message_id: str, died_ms: int, stored: bytes) -> View:
+    return messages.dead_view(message_id, topic_of(message_id), died_ms, stored)
 
 
 def topic_of(message_id: str) -> str:

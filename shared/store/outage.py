@@ -46,6 +46,7 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.AuthenticationError, "noauth"),
     (exceptions.AuthorizationError, "noauth"),
     (exceptions.NoPermissionError, "noauth"),
+    (exceptions.NoScriptError, "noscript"),  # forgotten again between loading and running: a fail-over
     (exceptions.TimeoutError, "timeout"),
     (exceptions.ConnectionError, "connection"),
 )
@@ -57,10 +58,11 @@ def outage_of(error: BaseException) -> Outage | None:
         return Outage("timeout" if isinstance(error, TimeoutError) else "connection", str(error) or type(error).__name__)
     if not isinstance(error, exceptions.RedisError):
         return None
-    for kind_of_error, kind in _CLASSES:
-        if isinstance(error, kind_of_error):
-            return Outage(kind, str(error))
     refusal = _REFUSAL.search(str(error))
+    if refusal is None or refusal[1]:  # "max number of clients reached" comes as a plain ConnectionError
+        for kind_of_error, kind in _CLASSES:
+            if isinstance(error, kind_of_error):
+                return Outage(kind, str(error))
     return Outage(KINDS[refusal[1] or refusal[2]], str(error)) if refusal else None
 
 

@@ -1,0 +1,153 @@
+"""Connection strings, and the clients made from them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from redis.asyncio import SSLConnection
+from redis.exceptions import AuthenticationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.errors import SettingsError
+from shared.settings import RedisSettings
+from shared.store.connect import Client, command_client, describe_address, parse_address, waiting_client
+from tests.support.server import private_server
+from tests.support.waiting import eventually
+
+SECRET = "pa55-w0rd"
+
+
+@pytest.mark.parametrize(
+    ("connection_string", "url", "shown"),
+    [
+        ("localhost", "redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis", "redis://redis:6379/0", "redis://redis:6379/0"),
+        ("10.0.0.7:6380", "redis://10.0.0.7:6380/0", "redis://10.0.0.7:6380/0"),
+        ("my-host.example.org:1", "redis://my-host.example.org:1/0", "redis://my-host.example.org:1/0"),
+        ("[::1]:6380", "redis://[::1]:6380/0", "redis://[::1]:6380/0"),
+        ("[::1]", "redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("redis://host", "redis://host", "redis://host:6379"),
+        ("redis://host:7000/3", "redis://host:7000/3", "redis://host:7000/3"),
+        (f"redis://:{SECRET}@host", f"redis://:{SECRET}@host", "redis://host:6379"),
+        (
+            f"rediss://me:{SECRET}@host:7/1?ssl_cert_reqs=none",
+            f"rediss://me:{SECRET}@host:7/1?ssl_cert_reqs=none",
+            "rediss://host:7/1",
+        ),
+        (f"redis://host?password={SECRET}", f"redis://host?password={SECRET}", "redis://host:6379"),
+        (f"unix:///run/redis.sock?password={SECRET}", f"unix:///run/redis.sock?password={SECRET}", "/run/redis.sock"),
+    ],
+)
+def test_every_form_is_understood_and_shown_without_its_secrets(connection_string: str, url: str, shown: str) -> None:
+    """The URL is what the client library takes; what people see has no user, no password, no options."""
+    assert parse_address(connection_string) == url
+    assert describe_address(connection_string) == shown
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "", " ", "host:", "host:0", "host:65536", "host:port", "host port", "host/0", "a,b", f"{SECRET}@host", "redis://", "redis://:6379",
+        "redis://host:99999", "redis://host:0", f"redis://me:{SECRET}@", f"http://me:{SECRET}@host", f"me:{SECRET}@host:6379", "unix://",
+        f"redis://me:{SECRET}@host:port", f"redis://me:{SECRET}@[::1", "host\n",
+    ],
+)  # fmt: skip
+def test_a_bad_string_is_refused_without_telling_it(connection_string: str) -> None:
+    """The error names the setting and what was expected; a password in it stays secret."""
+    with pytest.raises(SettingsError, match=r"Redis\.ConnectionString.*expected host, host:port, redis://") as caught:
+        parse_address(connection_string)
+
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def settings_for(url: str) -> RedisSettings:
+    return RedisSettings(connection_string=url, timeout_ms=200)
+
+
+async def test_a_client_names_itself_and_speaks_the_old_protocol(server_url: str) -> None:
+    """``CLIENT LIST`` tells whose connection it is; answers have one shape on every server."""
+    for client in (command_client(settings_for(server_url), "me-7"), waiting_client(settings_for(server_url), "me-7", 1.0)):
+        rows = [row for row in await client.client_list() if row["id"] == str(await client.client_id())]
+
+        assert [(row["name"], row["resp"]) for row in rows] == [("me-7", "2")]
+        await client.aclose()
+
+
+async def test_host_and_port_are_enough(server_url: str) -> None:
+    """``host:port`` reaches the server."""
+    url = urlsplit(server_url)
+    client = command_client(settings_for(f"{url.hostname}:{url.port}"), "test")
+
+    assert await client.ping() is True
+
+    await client.aclose()
+
+
+async def test_a_unix_socket_is_reached(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """``unix://`` reaches a server of this machine."""
+    folder = tmp_path_factory.mktemp("u")
+    with private_server(folder, "--unixsocket", str(folder / "s")) as server:
+        client = command_client(settings_for(f"unix://{folder}/s?db=3"), "test")
+        (row,) = await client.client_list()
+
+        assert (row["db"], row["name"]) == ("3", "test")
+        assert server.port
+        await client.aclose()
+
+
+def test_tls_options_reach_the_connection(tmp_path: Path) -> None:
+    """``rediss://`` makes an encrypted connection with the options of its query."""
+    client = command_client(settings_for(f"rediss://me:{SECRET}@host:7/1?ssl_cert_reqs=none"), "test")
+
+    connection = client.connection_pool.make_connection()
+
+    assert isinstance(connection, SSLConnection)
+    assert (connection.host, connection.port, connection.db, connection.username) == ("host", 7, 1, "me")
+
+
+async def test_a_wrong_password_is_not_in_the_servers_error(server_url: str) -> None:
+    """What a refused login raises tells no password."""
+    url = urlsplit(server_url)
+    client = command_client(settings_for(f"redis://nobody:{SECRET}@{url.hostname}:{url.port}"), "test")
+
+    with pytest.raises(AuthenticationError) as caught:
+        await client.ping()
+
+    assert SECRET not in str(caught.value)
+    await client.aclose()
+
+
+async def test_a_command_that_is_not_answered_in_time_is_given_up(server_url: str) -> None:
+    """A silent server is noticed after the time-out; a waiting client waits as long as it was made for, and is then answered."""
+    hasty = command_client(settings_for(server_url), "test")
+    patient = waiting_client(settings_for(server_url), "test", 0.4)
+
+    with pytest.raises(RedisTimeoutError):
+        await hasty.execute_command("BLPOP", "nothing-here", "0.4")
+    assert await patient.execute_command("BLPOP", "nothing-here", "0.4") is None
+
+    await hasty.aclose()
+    await patient.aclose()
+
+
+async def test_a_failed_command_is_not_sent_again(server_url: str, redis: Client, prefix: str) -> None:
+    """The library repeats nothing by itself: a repeat is for those who know that it is safe."""
+    client = command_client(RedisSettings(connection_string=server_url), prefix)
+    sent = asyncio.create_task(client.execute_command("BLPOP", "nothing-here", 4))
+
+    async def under_way() -> object:
+        return [row["id"] for row in await redis.client_list() if row["name"] == prefix and row["cmd"] == "blpop"]
+
+    (number,) = await eventually(under_way)
+    await redis.client_kill_filter(_id=number)
+
+    with pytest.raises(RedisConnectionError):
+        await asyncio.wait_for(sent, 2)
+    assert await under_way() == []
+    await client.aclose()
