@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from msgspec import structs
+
 from shared.errors import Conflict, Outage
 from shared.ids import make_id, parse_id, random_bits, score_text
 from shared.record import Kind, Options, Record, encode_record
@@ -107,10 +109,11 @@ async def _forget_key(rendered: _Rendered, key_digest: str) -> None:
 
 
 def _digest(drafts: Sequence[Draft]) -> str:
-    """What the request asks for, however it was written: 128 bits."""
+    """What the request asks for, however it was written and traced (a repeat has a span of its own): 128 bits."""
     digest = blake2b(digest_size=16)
     for draft in drafts:
-        digest.update(repr((draft.topic, draft.due_ms, draft.delay_ms, draft.kind, draft.body, draft.options)).encode())
+        options = structs.replace(draft.options, trace=None)
+        digest.update(repr((draft.topic, draft.due_ms, draft.delay_ms, draft.kind, draft.body, options)).encode())
     return digest.hexdigest()
 
 
