@@ -39,12 +39,12 @@ class Compose:
         self.folder = folder
         self.project = f"mss-test-{token_hex(4)}"
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-        self._add_slow_topic()
+        (folder / "logs").mkdir()
         if os.geteuid() == 0:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, SOMEBODY, SOMEBODY, follow_symlinks=False)
 
-    def _add_slow_topic(self) -> None:
+    def add_slow_topic(self) -> None:
         """What the README tells a user to do: a module with a handler, named in the settings."""
         package = self.folder / "own_handlers"
         package.mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -22,20 +23,33 @@ def engine() -> None:
 
 @pytest.fixture(scope="session")
 def compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    """The whole service, up and healthy. Tests leave it with two workers."""
-    yield from _started(tmp_path_factory)
+    """The whole service with a slow topic, up and healthy. Tests leave it with two workers."""
+    with _copy(tmp_path_factory) as copy:
+        copy.add_slow_topic()
+        copy.up()
+        yield copy
 
 
 @pytest.fixture
 def own_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     """The same for one test alone, to be stopped."""
-    yield from _started(tmp_path_factory)
+    with _copy(tmp_path_factory) as copy:
+        copy.add_slow_topic()
+        copy.up()
+        yield copy
 
 
-def _started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+@pytest.fixture
+def fresh_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """What somebody has who just cloned the repository. Nothing runs yet."""
+    with _copy(tmp_path_factory) as copy:
+        yield copy
+
+
+@contextmanager
+def _copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
     compose = Compose(tmp_path_factory.mktemp("compose") / "copy")
     try:
-        compose.up()
         yield compose
     finally:
         compose.remove()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from shared.store.keys import GROUP, Keys
@@ -64,15 +64,13 @@ def test_a_service_is_an_ordinary_user_without_test_tools(compose: Compose, serv
 async def test_an_echo_is_delivered_and_seen_in_the_logs(compose: Compose) -> None:
     """The line is on a worker's standard output, and in a file of ``logs/`` that a user of the host can read."""
     text = f"hello-{time.time_ns()}"
-    assert text not in compose("logs", "--no-log-prefix", "consumers")
+    assert text not in _printed(compose)
 
     message_id = await schedule_echo(compose.url, text, 1000)
 
     message = await ended(compose.url, message_id)
     assert message["status"] == "delivered"
-    await eventually(
-        lambda: text in compose("logs", "--no-log-prefix", "consumers").splitlines(), what="the line on standard output"
-    )
+    await eventually(lambda: text in _printed(compose), what="the line on standard output")
     assert len([file for file in _logs(compose, "consumers") if f"echo: {text} " in file.read_text()]) == 1
 
 
@@ -120,7 +118,8 @@ async def test_workers_are_scaled_up_and_down(compose: Compose) -> None:
 
     compose.up("--scale", "consumers=2")
 
-    assert [(await ended(compose.url, one))["attempts"] for one in ids] == [1] * len(ids)
+    url = compose.url
+    assert [(await ended(url, one))["attempts"] for one in ids] == [1] * len(ids)
     await eventually(lambda: _consumers(compose) == 2, what="two consumers again")
 
 
@@ -158,7 +157,8 @@ async def test_a_killed_worker_loses_nothing(compose: Compose) -> None:
     victim = compose.containers("consumers")[0]["Name"]
     compose.kill(victim)
 
-    assert {(await ended(compose.url, one, within_s=60))["status"] for one in ids} == {"delivered"}
+    url = compose.url
+    assert {(await ended(url, one, within_s=60))["status"] for one in ids} == {"delivered"}
     compose.up()
     assert len(compose.containers("consumers")) == 2
 
@@ -178,22 +178,24 @@ async def test_stopping_is_clean_and_what_waits_stays(own_compose: Compose) -> N
     own_compose("down")
     assert own_compose("ps", "--all", "--quiet") == ""
     own_compose.up()
-    assert (await call("GET", f"{own_compose.url}/messages/{waiting}"))[1]["status"] == "scheduled"
-    assert [(await ended(own_compose.url, one, within_s=60))["attempts"] for one in ids] == [1] * len(ids)
+    url = own_compose.url
+    assert (await call("GET", f"{url}/messages/{waiting}"))[1]["status"] == "scheduled"
+    assert [(await ended(url, one, within_s=60))["attempts"] for one in ids] == [1] * len(ids)
 
 
-async def test_the_test_service_passes_and_leaves_what_users_stored(compose: Compose) -> None:
-    """``docker compose run --rm test`` is green beside a running service, whose Redis keeps the user's messages and gets no key."""
-    waiting = await schedule(compose.url, topic="echo", body="keep me", delay=LATER_MS)
-    consumers = {one["ID"] for one in compose.containers("consumers")}
+async def test_the_test_service_passes_and_leaves_what_users_stored(fresh_compose: Compose) -> None:
+    """From a fresh clone ``up -d``, then ``run --rm test``, is green; Redis keeps what users stored and gets no key."""
+    fresh_compose("up", "--detach")
+    await eventually(_serves(fresh_compose, VERSION), within_s=60, what="the producer answers")
+    waiting = await schedule(fresh_compose.url, topic="echo", body="keep me", delay=LATER_MS)
+    before = fresh_compose("ps", "--quiet")
 
-    printed = compose("run", "--rm", "--no-TTY", "test")
+    printed = fresh_compose("run", "--rm", "--no-TTY", "test")
 
     assert " passed" in printed
-    assert (await call("GET", f"{compose.url}/messages/{waiting}"))[1]["status"] == "scheduled"
-    assert {one["ID"] for one in compose.containers("consumers")} == consumers
-    assert {key.split(":")[0] for key in compose.redis("--scan").split()} == {"mss"}
-    assert (await call("DELETE", f"{compose.url}/messages/{waiting}"))[0] == 200
+    assert fresh_compose("ps", "--quiet") == before
+    assert (await call("GET", f"{fresh_compose.url}/messages/{waiting}"))[1]["status"] == "scheduled"
+    assert {key.split(":")[0] for key in fresh_compose.redis("--scan").split()} == {"mss"}
 
 
 KILL_SERVICE = """
@@ -215,6 +217,11 @@ async def schedule_some(compose: Compose, count: int, *, seconds: float) -> list
 
 def _logs(compose: Compose, service: str) -> list[Path]:
     return sorted((compose.folder / "logs").glob(f"{service}-*.log"))
+
+
+def _printed(compose: Compose) -> list[str]:
+    """The workers' standard output and log, line by line, without what Compose adds for terminals."""
+    return [line.removeprefix("\x1b[2K") for line in compose("logs", "--no-log-prefix", "consumers").splitlines()]
 
 
 def _streamed(compose: Compose) -> str:
@@ -249,7 +256,7 @@ def _serves(compose: Compose, version: str) -> Callable[[], object]:
     async def serves() -> bool:
         try:
             return bool((await call("GET", f"{compose.url}/health"))[1].get("version") == version)
-        except (OSError, json.JSONDecodeError):
+        except (OSError, aiohttp.ClientError):
             return False
 
     return serves
