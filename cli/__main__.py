@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from cli.run import run
+from cli.run import SERVER_PORT, run
 from cli.server import ServerFailed
 from cli.supervisor import KILLED
 from shared.errors import SettingsError
@@ -24,9 +24,10 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run the whole service on this machine")
     running.add_argument("--scale", type=_scale, action="append", default=[], metavar="NAME=COUNT")
+    running.add_argument("--server-port", type=int, default=SERVER_PORT, metavar="PORT", help="for the bundled server; 0: any")
     asked = parser.parse_args()
     try:
-        return run(dict(asked.scale))
+        return run(dict(asked.scale), asked.server_port)
     except SettingsError as error:
         sys.stderr.write(f"bad settings: {error}\n")
         return BAD_SETTINGS

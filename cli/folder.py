@@ -52,7 +52,9 @@ class DataFolder:
 
     @port.setter
     def port(self, port: int) -> None:
-        self._port_file.write_text(f"{port}\n")
+        fresh = self.path / ".redis.port"
+        fresh.write_text(f"{port}\n")
+        fresh.replace(self._port_file)  # whole, for whoever reads it meanwhile
 
     @property
     def _port_file(self) -> Path:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from cli.server import BundledServer, ServerFailed
+from cli.server import BundledServer
 from cli.supervisor import Child, Supervisor, say
 from shared.settings import RedisSettings, Settings
 from shared.settings_file import load_settings
@@ -28,15 +28,18 @@ STOP_MARGIN_S = 5.0
 """How much longer than its grace time a process may take to stop before it is killed."""
 
 
-def run(scale: dict[str, int]) -> int:
-    """Runs until Ctrl-C or SIGTERM; returns the exit code. Raises ``SettingsError``, ``ServerFailed``."""
+def run(scale: dict[str, int], server_port: int = SERVER_PORT) -> int:
+    """Runs until Ctrl-C or SIGTERM; returns the exit code. ``server_port``: for the bundled server, where it is free; 0: any.
+
+    Raises ``SettingsError``, ``ServerFailed``.
+    """
     settings = load_settings()
     children = read_procfile(Path("Procfile").read_text(encoding="utf-8"), scale)
     grace_s = settings.consumers.grace_ms / 1000 + STOP_MARGIN_S
     if CONNECTION in os.environ or settings.redis.connection_string != RedisSettings().connection_string:
         say(f"Redis at {describe_address(settings.redis.connection_string)}; the bundled server is not started")
         return asyncio.run(_supervise(children, dict(os.environ), grace_s, None))
-    with _bundled_server(settings) as server:
+    with _bundled_server(settings, server_port) as server:
         return asyncio.run(_supervise(children, {**os.environ, CONNECTION: server.url}, grace_s, server))
 
 
@@ -56,8 +59,8 @@ def read_procfile(text: str, scale: dict[str, int]) -> list[Child]:
 
 
 @contextmanager
-def _bundled_server(settings: Settings) -> Iterator[BundledServer]:
-    server = BundledServer(DATA, Path(settings.logging.directory) / "redis.log", port=SERVER_PORT)
+def _bundled_server(settings: Settings, port: int) -> Iterator[BundledServer]:
+    server = BundledServer(DATA, Path(settings.logging.directory) / "redis.log", port=port)
     signal.signal(signal.SIGTERM, _interrupt)  # until the supervisor takes signals: the server must not be left behind
     try:
         server.start()
@@ -84,13 +87,12 @@ async def _supervise(children: list[Child], environment: dict[str, str], grace_s
 
 
 async def _keep_running(server: BundledServer) -> None:
-    """Starts the server again, on its port and its data, whenever it ends by itself."""
+    """Starts the server again, on its port and its data, whenever it ends by itself.
+
+    Raises ``ServerFailed`` where that fails, which ends the run: on that port the services would talk to a stranger.
+    """
     while True:
         await asyncio.sleep(LOOK_S)
-        if await asyncio.to_thread(server.is_running):
-            continue
-        say("the bundled server has ended; starting it again")
-        try:
+        if not await asyncio.to_thread(server.is_running):
+            say("the bundled server has ended; starting it again")
             await asyncio.to_thread(server.start)
-        except ServerFailed as error:
-            say(str(error))

@@ -79,9 +79,13 @@ class BundledServer:
                 continue
             self.port = self._folder.port = port
             return
-        raise ServerFailed(f"the bundled server found no free port; see {self._log_file}")
+        raise ServerFailed(
+            f"port {port} is taken by another program, and the bundled server cannot have it; see {self._log_file}"
+        )
 
     def _launch(self, port: int) -> None:
+        if not _is_free(port):
+            raise _PortTaken
         self._process = subprocess.Popen(
             [str(self._binary), *self._arguments(port)],
             stdin=subprocess.DEVNULL,

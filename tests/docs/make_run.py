@@ -51,9 +51,9 @@ class MakeRun:
         """What this run has printed, standard output and standard error together."""
         return (self.folder / f"run-{self._runs}.txt").read_text(encoding="utf-8", errors="replace")
 
-    def spawn(self, *, make: bool = False, consumers: int = 1) -> None:
+    def spawn(self, *, make: bool = False, consumers: int = 1, server_port: int = 0) -> None:
         self._runs += 1
-        command = [sys.executable, "-m", "cli", "run", "--scale", f"consumers={consumers}"]
+        command = [sys.executable, "-m", "cli", "run", "--scale", f"consumers={consumers}", "--server-port", str(server_port)]
         if make and shutil.which("make"):
             command = ["make", "run", f"VENV={self._venv()}", f"CONSUMERS={consumers}"]
         with (self.folder / f"run-{self._runs}.txt").open("wb") as output:
@@ -77,8 +77,8 @@ class MakeRun:
         (venv / ".installed").touch()
         return venv
 
-    async def start(self, *, make: bool = False, consumers: int = 1) -> None:
-        self.spawn(make=make, consumers=consumers)
+    async def start(self, *, make: bool = False, consumers: int = 1, server_port: int = 0) -> None:
+        self.spawn(make=make, consumers=consumers, server_port=server_port)
         await eventually(self._is_up, within_s=40, what="the service is up")
         await eventually(self._is_ready, within_s=20, what="the producer is ready")
 
@@ -155,9 +155,14 @@ class MakeRun:
             ask(self.server_port, "SHUTDOWN", "NOSAVE")
 
 
-def taken_port() -> socket.socket:
-    """A socket that listens on a port of loopback, until it is closed."""
+def taken_port(port: int = 0) -> socket.socket:
+    """A socket that listens on a port of loopback, until it is closed. Raises ``OSError``."""
     taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    taken.listen()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+    except OSError:
+        taken.close()
+        raise
     return taken

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -16,7 +15,7 @@ import pytest
 from cli.server import ask
 from tests.docs.blocks import NEEDS_DOCKER, Block, Known, Step, blocks_of, lines_as_patterns, steps_of
 from tests.docs.make_run import ROOT, MakeRun
-from tests.docs.tools import real_redis_cli, redis_cli, tools_in
+from tests.docs.tools import curl_for_bash, real_redis_cli, redis_cli
 from tests.support.waiting import eventually
 
 README = ROOT / "README.md"
@@ -40,7 +39,7 @@ def run(tmp_path: Path) -> Iterator[MakeRun]:
 async def test_every_command_of_the_readme_does_what_the_readme_shows(run: MakeRun, tmp_path: Path) -> None:
     """Each block is run, in order, and its output is the one shown but for ids, times and names; docker's are marked."""
     known, ran = Known(), 0
-    path = os.pathsep.join([*map(str, tools_in(tmp_path / "tools")), os.environ["PATH"]])
+    curl = curl_for_bash(tmp_path)
     for block in blocks_of(README):
         if block.needs_docker:
             assert "docker" in block.text
@@ -49,7 +48,7 @@ async def test_every_command_of_the_readme_does_what_the_readme_shows(run: MakeR
             await run.start(make=True, consumers=2)
         elif block.language == "console":
             for step in steps_of(block):
-                await _do(step, block, known, run, path)
+                await _do(step, block, known, run, curl)
                 ran += 1
         elif block.language == "text":
             for pattern in lines_as_patterns(block, known):
@@ -59,13 +58,13 @@ async def test_every_command_of_the_readme_does_what_the_readme_shows(run: MakeR
     assert ran > 30
 
 
-async def _do(step: Step, block: Block, known: Known, run: MakeRun, path: str) -> None:
+async def _do(step: Step, block: Block, known: Known, run: MakeRun, curl: str) -> None:
     """A command that only looks is repeated until it shows what the README shows: the service works meanwhile."""
     looks = step.redis or not re.search(r"-X|--data-binary", step.command)
 
     def differences() -> str:
         command = known.put_into(step.command)
-        real = _redis(run, command) if step.redis else _bash(run, command, path)
+        real = _redis(run, command) if step.redis else _bash(run, curl + command)
         return known.differences(step.shown, real)
 
     said = differences()
@@ -81,12 +80,9 @@ async def _do(step: Step, block: Block, known: Known, run: MakeRun, path: str) -
     assert not said, f"README.md:{block.line}: {step.command}\n{said}"
 
 
-def _bash(run: MakeRun, command: str, path: str) -> str:
+def _bash(run: MakeRun, command: str) -> str:
     command = command.replace("localhost:3000", run.url.removeprefix("http://"))
-    done = subprocess.run(
-        ["bash", "-c", command], cwd=run.folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=20,
-        check=False,
-    )  # fmt: skip
+    done = subprocess.run(["bash", "-c", command], cwd=run.folder, capture_output=True, text=True, timeout=20, check=False)
     return done.stdout
 
 
@@ -118,7 +114,7 @@ async def test_the_port_file_is_the_way_to_the_bundled_server(run: MakeRun) -> N
     """`redis-cli -p $(cat data/redis.port)`, as the README says, reaches the server that holds the messages."""
     await run.start()
 
-    port = _bash(run, "echo $(cat data/redis.port)", os.environ["PATH"])
+    port = _bash(run, "echo $(cat data/redis.port)")
 
     assert "redis-cli -p $(cat data/redis.port)" in README.read_text()
     assert "mss:{0}:topics" in ask(int(port), "KEYS", "mss:*")

@@ -11,9 +11,9 @@ from typing import Any
 
 from redis.connection import Connection
 
-CURL = f"""#!{sys.executable}
+CURL = """
 import sys, urllib.request, urllib.error
-words, method, headers, data, url, out, form = sys.argv[1:], None, {{}}, None, "", None, ""
+words, method, headers, data, url, out, form = sys.argv[1:], None, {}, None, "", None, ""
 while words:
     word = words.pop(0)
     if word in ("-s",): continue
@@ -29,19 +29,17 @@ request = urllib.request.Request("http://" + url.removeprefix("http://"), data, 
 try: answer = urllib.request.urlopen(request)
 except urllib.error.HTTPError as error: answer = error
 with open(out or 1, "wb", closefd=bool(out)) as target: target.write(answer.read())
-print(form.replace("%{{http_code}}", str(answer.status)).replace("\\\\n", "\\n"), end="")
+print(form.replace("%{http_code}", str(answer.status)).replace("\\\\n", "\\n"), end="")
 """
 
 
-def tools_in(folder: Path) -> list[Path]:
-    """Folders to put before PATH: one with a ``curl`` where the machine has none."""
+def curl_for_bash(folder: Path) -> str:
+    """Lines of bash that make ``curl`` work on a machine that has none; '' where there is one."""
     if shutil.which("curl"):
-        return []
-    folder.mkdir()
-    curl = folder / "curl"
-    curl.write_text(CURL)
-    curl.chmod(0o755)
-    return [folder]
+        return ""
+    script = folder / "curl.py"
+    script.write_text(CURL)
+    return f'curl() {{ {sys.executable} {script} "$@"; }}\n'
 
 
 def redis_cli(port: int, words: list[str]) -> str:

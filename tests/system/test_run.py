@@ -191,19 +191,34 @@ async def test_a_bad_setting_starts_nothing(make_run: Make) -> None:
 
 
 async def test_the_bundled_server_takes_another_port_where_its_own_is_taken(make_run: Make) -> None:
-    """With port 6390 in other hands the service runs all the same, and data/redis.port says where."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            taken.bind(("127.0.0.1", 6390))
-            taken.listen()
-        except OSError:
-            pass  # another test's server has it: taken as well
-        run = make_run()
-        await run.start()
+    """With its port in other hands the service runs all the same, and data/redis.port says where."""
+    run = make_run()
+    with taken_port() as taken:
+        await run.start(server_port=taken.getsockname()[1])
 
-        assert run.server_port != 6390
+        assert run.server_port != taken.getsockname()[1]
         assert run.server_answers()
+
+
+async def test_a_server_that_lost_its_port_to_a_stranger_ends_the_run(make_run: Make) -> None:
+    """The services are never left talking to another program on the port of a server that died."""
+    run = make_run()
+    await run.start()
+
+    assert run.process is not None
+    run.process.send_signal(signal.SIGSTOP)  # so that it does not look before the port is taken
+    os.kill(run.server_pid(), signal.SIGKILL)
+
+    def stranger() -> socket.socket | None:
+        try:
+            return taken_port(run.server_port)
+        except OSError:
+            return None
+
+    with await eventually(stranger, what="the port is taken"):
+        run.process.send_signal(signal.SIGCONT)
+        assert await run.ended(within_s=30) == 1
+    assert f"port {run.server_port} is taken by another program" in run.output
 
 
 def test_the_procfile_says_what_runs_and_scale_how_often() -> None:
