@@ -20,11 +20,13 @@ class Capacity:
         self._held = dict.fromkeys(topics, 0)
         self._average_s: dict[str, float] = {}
         self._turn = 0
+        self.reserved = dict.fromkeys(topics, 0)
+        """Room for deliveries that are on their way here."""
 
     @property
     def held(self) -> int:
-        """Deliveries that wait for a slot or run."""
-        return sum(self._held.values())
+        """Deliveries that wait for a slot or run, or are on their way here."""
+        return sum(self._held.values()) + sum(self.reserved.values())
 
     @property
     def free(self) -> int:
@@ -49,7 +51,7 @@ class Capacity:
         """
         topics = self._in_turn()
         slow_left = sum(1 for topic in topics if not self._is_fast(topic))
-        slots = self._limit - sum(held for topic, held in self._held.items() if not self._is_fast(topic))
+        slots = self._limit - sum(self._taken(topic) for topic in topics if not self._is_fast(topic))
         fast = self.held - (self._limit - slots)
         room = slots - fast + max((self._ahead(topic, slots) for topic in topics), default=0)
         plan: dict[str, int] = {}
@@ -59,7 +61,7 @@ class Capacity:
                 count = max(0, min(share, slots + self._ahead(topic, slots) - fast))
                 fast += count
             else:
-                own = self._limit - self._reserved() - self._held[topic]
+                own = self._limit - self._left_to_others() - self._taken(topic)
                 count = max(0, min(share, _ceil(slots, slow_left), own))
                 slots -= count
                 slow_left -= 1
@@ -67,6 +69,9 @@ class Capacity:
             if count:
                 plan[topic] = count
         return plan
+
+    def _taken(self, topic: str) -> int:
+        return self._held[topic] + self.reserved[topic]
 
     def _in_turn(self) -> list[str]:
         topics = list(self._held)
@@ -82,7 +87,7 @@ class Capacity:
             return 0
         return min(self._batch_size, int(LOOK_AHEAD_S / max(self._average_s[topic], 1e-6)) * max(slots, 0))
 
-    def _reserved(self) -> int:
+    def _left_to_others(self) -> int:
         return 1 if len(self._held) > 1 and self._limit > 1 else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from consumers.delivery import Delivery
 from consumers.held import Held
@@ -12,12 +13,14 @@ from consumers.reader import Reader
 from consumers.settler import Settler
 from shared.errors import Outage
 from shared.settings import Settings
-from shared.store.delivery import Deliveries, Entry, Settlement
+from shared.store.delivery import Deliveries, Entry, Lease, Settlement
 from shared.store.keys import topic_of_stream
 from shared.store.partition import Partition
 from shared.waiting import OutageWatch, until_it_works
 
 RENEW_CHUNK = 200
+HAND_BACK_CHUNK = 20
+"""Fewer: their records, of unknown size, are read and written again."""
 RENEWALS_PER_LEASE = 4
 CLAIM_TICK_S = 0.5
 UPKEEP_S = 2.0
@@ -35,6 +38,7 @@ class Work:
         suspects: Callable[[], int],
         lost: Callable[[Delivery], None],
         settled: Callable[[Settlement, bool], None],
+        reserved: Callable[[dict[str, int]], AbstractContextManager[None]],
     ) -> None:
         self.plan = plan
         self.receive = receive
@@ -46,6 +50,10 @@ class Work:
         """Deliveries at work that may be what kills workers."""
         self.lost = lost
         self.settled = settled
+        self.reserved = reserved
+        """Keeps room of the pools for what is on its way: other partitions plan at the same time."""
+        self.claiming = asyncio.Lock()
+        """One claim at a time in a process, so that the bounds on what it may take hold over all partitions."""
 
 
 class Line:
@@ -59,7 +67,9 @@ class Line:
         """Held while entries are on their way here: what is pending and not held may then be theirs."""
         self._cursors = dict.fromkeys(deliveries.streams, "-")
         self.claimed = 0
-        self.reader = Reader(deliveries, work.plan, lambda entries: work.receive(self, entries), self.hand_back_unknown)
+        self.reader = Reader(
+            deliveries, work.plan, work.reserved, lambda entries: work.receive(self, entries), self.hand_back_unknown
+        )
         self.settler = Settler(
             deliveries,
             settings.consumers.batch_size,
@@ -79,14 +89,16 @@ class Line:
         }
 
     async def _every(self, seconds: float, what: str, work: Callable[[], object]) -> None:
-        watch = OutageWatch(what)
+        """After an outage the next try comes sooner, not later: a lease runs out meanwhile."""
+        watch, wait_s = OutageWatch(what), seconds
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(wait_s)
             try:
                 await work()  # type: ignore[misc] # each is a coroutine function
             except Outage as outage:
-                await asyncio.sleep(watch.failed(outage))
+                wait_s = min(seconds, watch.failed(outage))
             else:
+                wait_s = seconds
                 watch.worked()
 
     async def renew_once(self) -> int:
@@ -100,25 +112,36 @@ class Line:
         lost = 0
         for start in range(0, len(wanted), RENEW_CHUNK):
             chunk = wanted[start : start + RENEW_CHUNK]
-            sent_s = time.monotonic()
-            for delivery, kept in zip(chunk, await self.deliveries.renew([one.lease for one in chunk]), strict=True):
+            leases, sent_s = [one.lease for one in chunk], time.monotonic()
+            for delivery, lease, kept in zip(chunk, leases, await self._renew(leases), strict=True):
+                if delivery.lease != lease:  # claimed anew meanwhile: the answer is about the lease before
+                    continue
                 if kept:
                     delivery.confirmed_s = sent_s
-                elif not delivery.ended and self._held.at(delivery.lease.stream, delivery.lease.entry_id) is delivery:
+                elif not delivery.ended and self._held.at(lease.stream, lease.entry_id) is delivery:
                     lost += 1
                     self._work.lost(delivery)
         return lost
+
+    async def _renew(self, leases: list[Lease]) -> list[bool]:
+        """An answer that takes long is given up early enough for another try within the lease."""
+        try:
+            async with asyncio.timeout(self._settings.lease_ms / 1000 / RENEWALS_PER_LEASE):
+                return await self.deliveries.renew(leases)
+        except TimeoutError:
+            raise Outage("timeout", "a renewal took too long") from None
 
     async def claim_once(self) -> int:
         """Takes stuck deliveries into free slots. Returns how many. Raises ``Outage``."""
         taken = 0
         for stream in self.deliveries.streams:
             topic = topic_of_stream(stream)
-            room = self._work.free(topic)
-            if room <= 0:
-                continue
-            async with self._taking:
-                entries = await self._claim(stream, room)
+            async with self._work.claiming, self._taking:
+                room = self._work.free(topic)
+                if room <= 0:
+                    continue
+                with self._work.reserved({topic: room}):
+                    entries = await self._claim(stream, room)
                 if entries:
                     self._work.claimed(self, entries)
             taken += len(entries)
@@ -141,8 +164,8 @@ class Line:
         async with self._taking:
             pending = await self.deliveries.pending()
             unknown = [lease for lease in pending if self._held.at(lease.stream, lease.entry_id) is None]
-            for start in range(0, len(unknown), RENEW_CHUNK):
-                await self.deliveries.hand_back(unknown[start : start + RENEW_CHUNK])
+            for start in range(0, len(unknown), HAND_BACK_CHUNK):
+                await self.deliveries.hand_back(unknown[start : start + HAND_BACK_CHUNK])
 
     async def upkeep_once(self) -> None:
         """Reads the clock; makes groups that could not be made before. Raises ``Outage``."""

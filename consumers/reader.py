@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 
 from shared.errors import Outage
 from shared.store.delivery import Deliveries, Entry
@@ -21,13 +22,14 @@ class Reader:
         self,
         deliveries: Deliveries,
         plan: Callable[[], dict[str, int]],
+        reserved: Callable[[dict[str, int]], AbstractContextManager[None]],
         receive: Callable[[Sequence[Entry]], None],
         recover: Callable[[], Awaitable[None]],
     ) -> None:
-        """``plan``: how many of each topic to ask for. ``receive``: takes what was read. ``recover``: called after an
+        """``plan``: how many of each topic to ask for. ``reserved``: keeps that room while it is asked for. ``receive``: takes what was read. ``recover``: called after an
         answer may have been lost, to give back what Redis thinks is held here and is not."""
         self._deliveries = deliveries
-        self._plan, self._receive, self._recover = plan, receive, recover
+        self._plan, self._reserved, self._receive, self._recover = plan, reserved, receive, recover
         self.room = asyncio.Event()
         """Set whenever a slot may have become free."""
         self.answer_lost = False
@@ -54,7 +56,8 @@ class Reader:
         if not plan:
             await self._wait_for_room()
             return 0
-        entries = await self._deliveries.read(plan)
+        with self._reserved(plan):
+            entries = await self._deliveries.read(plan)
         if not entries:
             full = len(plan) < len(self._deliveries.topics)
             entries = await self._deliveries.wait(list(plan), SHORT_WAIT_MS if full else WAIT_MS)

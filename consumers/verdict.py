@@ -13,7 +13,6 @@ from shared.store.messages import Attempt, DeadHeader, Finished
 MAX_DEFERRALS = 1_000
 MAX_DEFERRAL_AGE_MS = 86_400_000
 """A retry that does not count is counted after all beyond this number, or this long after the message was made and due."""
-NEWER_RECORD_RETRY_MS = 5_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -71,16 +70,17 @@ def unreadable(entry: Entry, message_id: str, reason: str) -> Settlement:
     return Settlement(lease_of(entry), message_id, entry.topic, "dead", header=_encode(header).decode())
 
 
-def newer(entry: Entry, message_id: str) -> Settlement:
-    """A record of a newer format is put back for a newer worker, and costs no attempt."""
+def put_back(entry: Entry, message_id: str, delay_ms: int) -> Settlement:
+    """A delivery that cannot be started here comes again later, and costs no attempt."""
     return Settlement(
         lease_of(entry),
         message_id,
         entry.topic,
         "retry",
-        number=NEWER_RECORD_RETRY_MS,
+        number=delay_ms,
         attempts=entry.attempts,
         deferrals=entry.deferrals,
+        record_bytes=len(entry.record),
     )
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from consumers.capacity import Capacity
@@ -22,7 +23,7 @@ from consumers.line import Line, Work
 from consumers.policy import message_policy, topic_policy
 from consumers.pool import AsyncPool, Pool, ThreadPool
 from consumers.registry import Handler
-from consumers.verdict import finished, lease_of, newer, spent, unreadable, verdict
+from consumers.verdict import finished, lease_of, put_back, spent, unreadable, verdict
 from shared.errors import Outage
 from shared.logs import logger
 from shared.record import NewerRecord, Record, UnreadableRecord, decode_record
@@ -33,6 +34,7 @@ from shared.store.partition import Store
 from shared.waiting import end
 
 DEADLINE_TICK_S = 0.05
+NEWER_RECORD_RETRY_MS = 5_000
 UNREADY_AFTER_S = 5.0
 """Without an answer from Redis for this long the worker is not ready. It asks every two seconds, also with no slot free."""
 MAX_BACKLOG = 1_000
@@ -65,7 +67,7 @@ class Worker:
         self._pools: dict[str, Pool] = {}
         self._capacities: dict[str, Capacity] = {}
         self._make_pools()
-        work = Work(self._plan, self._receive, self._claimed, self._free, self._suspects, self._lost, self._settled)
+        work = Work(self._plan, self._receive, self._claimed, self._free, self._suspects, self._lost, self._settled, self._reserved)
         self._lines = [
             Line(
                 partition,
@@ -182,6 +184,19 @@ class Worker:
             plan |= capacity.plan()
         return plan
 
+    @contextmanager
+    def _reserved(self, counts: dict[str, int]) -> Iterator[None]:
+        """While deliveries are on their way to one line, the others do not plan with their room."""
+        for topic, count in counts.items():
+            self._capacities[topic].reserved[topic] += count
+        try:
+            yield
+        finally:
+            for topic, count in counts.items():
+                self._capacities[topic].reserved[topic] -= count
+            for line in self._lines[1:] and self._lines:  # alone, nobody waits for this room
+                line.reader.room.set()
+
     def _free(self, topic: str) -> int:
         return 0 if self._stopping else self._capacities[topic].free
 
@@ -204,8 +219,13 @@ class Worker:
                 known.lease, known.confirmed_s, known.lost = lease_of(entry), entry.leased_s, False
                 continue
             delivery = self._delivery(line, entry)
-            if delivery is not None and self._held.add(delivery):
+            if delivery is None:
+                continue
+            if self._held.add(delivery):
                 self._begin(line, delivery, first=first)
+            else:  # its last delivery still runs here, though the lease was lost: to be started when that has ended
+                self.counts["put back"] += 1
+                line.settler.report(put_back(entry, delivery.record.id, self._settings.consumers.lease_ms))
 
     def _delivery(self, line: Line, entry: Entry) -> Delivery | None:
         """The delivery of an entry; ``None`` where its record cannot be read: that is settled here."""
@@ -218,7 +238,7 @@ class Worker:
             return None
         except NewerRecord as error:
             logger.warning("a record is of a newer release ({}); put back for a newer worker", error, id=message_id)
-            line.settler.report(newer(entry, message_id))
+            line.settler.report(put_back(entry, message_id, NEWER_RECORD_RETRY_MS))
             return None
         policy = message_policy(self._policies[entry.topic], record.options)
         return Delivery(
@@ -285,7 +305,11 @@ class Worker:
     def _conclude(self, delivery: Delivery, error: BaseException | None) -> None:
         """Reports the end of a handler. Called once a delivery, from any thread."""
         ended_s = time.monotonic()
-        settlement = verdict(delivery, error, delivery.clock.now_ms(), self.name)
+        try:
+            settlement = verdict(delivery, error, delivery.clock.now_ms(), self.name)
+        except Exception:  # noqa: BLE001 - else the delivery would be held, and its slot kept, for ever
+            logger.exception("the end of a delivery cannot be told", id=delivery.record.id, topic=delivery.topic)
+            settlement = verdict(delivery, RuntimeError("its outcome cannot be told"), delivery.clock.now_ms(), self.name)
         if error is not None:
             _log_failure(delivery, error, settlement)
         self._lines[delivery.partition].settler.report(settlement)
@@ -325,7 +349,7 @@ class Worker:
         for line in self._lines:
             silence_s = time.monotonic() - line.reader.answered_s
             if silence_s > UNREADY_AFTER_S:
-                reasons.append(f"no answer from Redis for {silence_s:.1f} s: {line.reader.watch.last or 'no answer yet'}")
+                reasons.append(f"no answer from Redis for {silence_s:.1f} s: {line.reader.watch.last}".removesuffix(": "))
         if self._stopping:
             reasons.append("stopping")
         details = {

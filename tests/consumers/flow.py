@@ -47,20 +47,33 @@ class Flow:
         rows = await self.redis.xpending_range(self.keys.stream(topic), GROUP, "-", "+", 10_000)
         return {row["message_id"].decode(): (row["consumer"].decode(), row["times_delivered"]) for row in rows}
 
+    async def idle(self, topic: str = "alpha") -> list[int]:
+        """Ages of the leases in the order of ``pending``, ms."""
+        rows = await self.redis.xpending_range(self.keys.stream(topic), GROUP, "-", "+", 10_000)
+        return [row["time_since_delivered"] for row in rows]
+
+    async def finish(self, topic: str = "alpha") -> None:
+        """Forgets whatever lies in a stream, for the end of a test."""
+        entries = list(await self.pending(topic))
+        await self.redis.xack(self.keys.stream(topic), GROUP, *entries)
+        await self.redis.xtrim(self.keys.stream(topic), 0)
+        await self.redis.delete(self.keys.index)
+
     async def age(self, milliseconds: int = 10_000_000, topic: str = "alpha") -> None:
         """Makes every lease of a topic as old as that, without touching its holder and count."""
         for entry, (consumer, _) in (await self.pending(topic)).items():
-            await self._xclaim(topic, consumer, entry, "IDLE", milliseconds, "JUSTID")
+            await self.redis.xclaim(self.keys.stream(topic), GROUP, consumer, 0, [entry], idle=milliseconds, justid=True)
 
     async def steal(self, consumer: str = "stranger", topic: str = "alpha") -> list[str]:
         """Another consumer takes everything that is pending, as after a lease that ran out."""
         entries = list(await self.pending(topic))
         for entry in entries:
-            await self._xclaim(topic, consumer, entry)
+            await self.take(consumer, entry, topic)
         return entries
 
-    async def _xclaim(self, topic: str, consumer: str, entry: str, *options: str | int) -> None:
-        await self.redis.execute_command("XCLAIM", self.keys.stream(topic), GROUP, consumer, 0, entry, *options)
+    async def take(self, consumer: str, entry: str, topic: str = "alpha") -> None:
+        """Another consumer takes one entry; its delivery count goes up."""
+        await self.redis.xclaim(self.keys.stream(topic), GROUP, consumer, 0, [entry])
 
     async def length(self, topic: str = "alpha") -> int:
         return int(await self.redis.xlen(self.keys.stream(topic)))

@@ -113,7 +113,7 @@ async def test_a_settlement_whose_lease_is_anothers_is_refused_and_counted(worke
     desk = Desk(worker)
     late, good = await desk.read(2)
     entry = late.lease.entry_id
-    await flow._xclaim("alpha", "stranger", entry)
+    await flow.take("stranger", entry)
     for settlement in (late, good):
         desk.settler.report(settlement)
 
@@ -123,7 +123,7 @@ async def test_a_settlement_whose_lease_is_anothers_is_refused_and_counted(worke
     assert desk.settler.fenced == 1
     assert await flow.pending() == {entry: ("stranger", 2)}
     assert (await flow.view(ids[0])).status == "running"
-    await flow._xclaim("alpha", "worker-1", entry)  # for the end: given back and settled
+    await flow.take("worker-1", entry)  # for the end: given back and settled
     desk.settler.report(_with_deliveries(late, 3))
     await desk.settler.run_once()
     assert desk.settled[-1] == (ids[0], True)
@@ -160,7 +160,7 @@ async def test_a_settlement_that_waits_follows_a_lease_claimed_anew(worker: Work
     desk = Desk(worker)
     (settlement,) = await desk.read(1)
     desk.settler.report(settlement)
-    await flow._xclaim("alpha", "worker-1", settlement.lease.entry_id)
+    await flow.take("worker-1", settlement.lease.entry_id)
     assert list((await flow.pending()).values()) == [("worker-1", 2)]
 
     desk.settler.renewed(settlement.lease, _with_deliveries(settlement, 2).lease)
@@ -176,7 +176,7 @@ async def test_a_settlement_refused_for_its_old_lease_is_sent_with_the_new_one(w
     desk = Desk(worker)
     (settlement,) = await desk.read(1)
     desk.settler.report(settlement)
-    await flow._xclaim("alpha", "worker-1", settlement.lease.entry_id)
+    await flow.take("worker-1", settlement.lease.entry_id)
 
     under_way = asyncio.create_task(desk.settler.run_once())
     await asyncio.sleep(0)

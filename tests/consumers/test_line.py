@@ -1,0 +1,413 @@
+"""A worker's line to one partition: renewing, claiming, giving back. Each step is called alone, on real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from consumers.delivery import Delivery
+from consumers.line import Line
+from consumers.message import Message
+from consumers.worker import Worker
+from shared.errors import Outage
+from tests.consumers.conftest import MakeWorker, Own
+from tests.consumers.flow import Flow
+from tests.consumers.making import make_handler
+from tests.support.waiting import eventually
+
+
+class Held:
+    """A worker whose handlers wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.started: Counter[str] = Counter()
+        self.go = threading.Event()
+
+    def handle(self, message: Message) -> None:
+        self.started[message.id] += 1
+        self.go.wait(10)
+
+
+@pytest.fixture
+def work() -> Held:
+    return Held()
+
+
+async def _running(make_worker: MakeWorker, flow: Flow, work: Held, count: int = 1) -> tuple[Worker, Line, list[Delivery]]:
+    """A worker in the middle of so many handlers."""
+    worker = await make_worker(alpha=make_handler(work.handle))
+    worker._start_pools()
+    await flow.ready(count)
+    line = worker._lines[0]
+    assert await line.reader.run_once() == count
+    await eventually(lambda: len(work.started) == count, what="they run")
+    return worker, line, worker._held.all()
+
+
+async def _waiting(make_worker: MakeWorker, flow: Flow, count: int = 2) -> tuple[Worker, Line, list[Delivery]]:
+    """A worker that has read so many and started none."""
+    worker = await make_worker()
+    await flow.ready(count)
+    line = worker._lines[0]
+    while len(worker._held) < count:
+        await line.reader.run_once()
+    return worker, line, worker._held.all()
+
+
+async def _settle(worker: Worker, count: int) -> None:
+    """Lets so many settlements arrive, and sends them."""
+    settler = worker._lines[0].settler
+    await eventually(lambda: settler.backlog == count, what="the handlers ended")
+    while settler.backlog:
+        await settler.run_once()
+
+
+# --- renewing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_renewing_keeps_leases_young(make_worker: MakeWorker, flow: Flow) -> None:
+    """Every lease is as new as its renewal, for the same holder and count, and the delivery knows since when."""
+    _, line, (first, second) = await _waiting(make_worker, flow)
+    await flow.age(1_500)
+    before, sent_s = await flow.pending(), time.monotonic()
+    assert min(await flow.idle()) >= 1_500
+
+    lost = await line.renew_once()
+
+    assert lost == 0
+    assert await flow.pending() == before
+    assert max(await flow.idle()) < 1_500
+    assert first.confirmed_s >= sent_s
+    assert second.confirmed_s >= sent_s
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_a_lost_lease_is_dropped_before_its_start(make_worker: MakeWorker, flow: Flow) -> None:
+    """What another worker claimed is forgotten here, its slot is free, and its new holder keeps it."""
+    worker, line, (lost, kept) = await _waiting(make_worker, flow)
+    await flow.take("stranger", lost.lease.entry_id)
+
+    assert await line.renew_once() == 1
+
+    assert worker._held.all() == [kept]
+    assert worker._pools["alpha"].intake.remove(lambda _: True) == [kept]
+    assert worker._capacities["alpha"].held == 1
+    assert (await flow.pending())[lost.lease.entry_id] == ("stranger", 2)
+    assert worker.counts["lost"] == 1
+
+
+async def test_a_lease_lost_while_its_handler_runs_is_told_once(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """A running handler is left to end; its lease is asked for no more, and its settlement is refused and counted."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    await flow.steal()
+
+    assert [await line.renew_once() for _ in range(3)] == [1, 0, 0]
+
+    assert (worker._held.all(), delivery.lost) == ([delivery], True)
+    work.go.set()
+    await _settle(worker, 1)
+    assert (worker.counts["lost"], worker.counts["fenced"], len(worker._held)) == (1, 1, 0)
+    assert list((await flow.pending()).values()) == [("stranger", 2)]
+    await flow.finish()
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_a_handler_past_its_deadline_loses_its_lease(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """Renewal stops at the deadline, for that delivery only: a hung handler loses its message, a slow one keeps it."""
+    _, line, (hung, slow) = await _running(make_worker, flow, work, 2)
+    await flow.age(1_500)
+    hung.started_s -= hung.policy.deadline_ms / 1000
+
+    assert await line.renew_once() == 0
+
+    ages = dict(zip(await flow.pending(), await flow.idle(), strict=True))
+    assert ages[hung.lease.entry_id] >= 1_500 > ages[slow.lease.entry_id]
+    work.go.set()
+
+
+async def test_a_delivery_whose_own_settlement_was_quicker_is_not_lost(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """A renewal that finds the lease ended by this worker's own settlement tells of no loss."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    work.go.set()
+    await eventually(lambda: line.settler.backlog == 1)
+    settlement = line.settler._waiting[0]
+    await line.deliveries.settle([settlement], 1000)
+
+    assert await line.renew_once() == 0
+
+    assert (delivery.lost, worker.counts["lost"]) == (False, 0)
+    await line.settler.run_once()
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_many_leases_are_renewed_in_bounded_chunks(make_worker: MakeWorker, flow: Flow) -> None:
+    """More leases than one script takes are all renewed."""
+    worker = await make_worker()
+    line = worker._lines[0]
+    await flow.ready(450)
+    worker._receive(line, await line.deliveries.read({"alpha": 450}))
+    await flow.age(1_500)
+    assert len(worker._held) == 450
+
+    assert await line.renew_once() == 0
+
+    assert max(await flow.idle()) < 1_500
+
+
+# --- claiming ---------------------------------------------------------------------------------------------------------
+
+
+async def _left_behind(make_worker: MakeWorker, flow: Flow, count: int) -> list[str]:
+    """Messages that a worker read before it died, their leases long over."""
+    dead = await make_worker("dead-worker")
+    ids = await flow.ready(count)
+    assert len(await dead._lines[0].deliveries.read({"alpha": count})) == count
+    await flow.age()
+    return ids
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_claims_go_into_free_slots_only(make_worker: MakeWorker, flow: Flow) -> None:
+    """Of ten stuck deliveries a worker of four slots takes four, starts them before all others, and asks for no more."""
+    worker = await make_worker()
+    await _left_behind(make_worker, flow, 10)
+    line = worker._lines[0]
+
+    assert [await line.claim_once() for _ in range(2)] == [4, 0]
+
+    assert Counter((await flow.pending()).values()) == {("worker-1", 2): 4, ("dead-worker", 1): 6}
+    assert len(worker._held) == worker._capacities["alpha"].held == 4
+    assert (worker.counts["claimed"], line.claimed) == (4, 4)
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_a_young_lease_is_not_claimed(make_worker: MakeWorker, flow: Flow) -> None:
+    """What another worker holds within its lease stays its."""
+    worker, other = await make_worker(), await make_worker("worker-2")
+    await flow.ready(3)
+    await other._lines[0].deliveries.read({"alpha": 3})
+
+    assert await worker._lines[0].claim_once() == 0
+
+    assert set((await flow.pending()).values()) == {("worker-2", 1)}
+
+
+async def test_what_is_claimed_is_run_and_settled(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """A first loss costs nothing: the message is delivered as its first attempt."""
+    worker = await make_worker(alpha=make_handler(work.handle))
+    ids = await _left_behind(make_worker, flow, 2)
+    worker._start_pools()
+    work.go.set()
+
+    assert await worker._lines[0].claim_once() == 2
+
+    await _settle(worker, 2)
+    assert work.started == Counter(ids)
+    views = [await flow.view(message_id) for message_id in ids]
+    assert {(view.status, view.attempts) for view in views} == {("delivered", 1)}
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_one_suspect_is_at_work_at_a_time(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """Of deliveries lost twice or more one is taken, beside all that were lost once; the next when it is over."""
+    worker = await make_worker(alpha=make_handler(work.handle))
+    await _left_behind(make_worker, flow, 3)
+    await flow.steal()  # now lost twice
+    await flow.age()
+    worker._start_pools()
+    line = worker._lines[0]
+
+    assert [await line.claim_once() for _ in range(2)] == [1, 0]
+
+    assert worker._suspects() == 1
+    work.go.set()
+    await _settle(worker, 1)
+    assert worker._suspects() == 0
+    assert await line.claim_once() == 1
+    await _settle(worker, 1)
+    assert sum(work.started.values()) == 2
+
+
+async def test_claimed_from_oneself_is_no_second_start(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """After renewals failed for a whole lease, the running delivery gets the new lease, and settles with it."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    await flow.age()
+    before_s = delivery.confirmed_s
+
+    assert await line.claim_once() == 1
+
+    assert worker._held.all() == [delivery]
+    assert delivery.lease.deliveries == 2
+    assert delivery.confirmed_s > before_s
+    assert worker._capacities["alpha"].held == 1
+    assert await line.renew_once() == 0
+    work.go.set()
+    await _settle(worker, 1)
+    assert (worker.counts["finished"], worker.counts["fenced"]) == (1, 0)
+    assert work.started == Counter([delivery.record.id])
+
+
+async def test_claimed_from_oneself_after_its_end_is_settled_once(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """A settlement that waited through an outage takes effect though its delivery was claimed anew: no second run."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    work.go.set()
+    await eventually(lambda: line.settler.backlog == 1)
+    await flow.age()
+
+    assert await line.claim_once() == 1
+
+    await line.settler.run_once()
+    assert (worker.counts["finished"], worker.counts["fenced"], len(worker._held)) == (1, 0, 0)
+    assert work.started == Counter([delivery.record.id])
+    assert await flow.pending() == {}
+
+
+async def test_a_lost_lease_that_comes_back_is_renewed_again(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """Lost to a worker that then died, and claimed back while the handler still runs: it is held like any other."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    await flow.steal()
+    assert await line.renew_once() == 1
+    await flow.age()
+
+    assert await line.claim_once() == 1
+    await flow.age(1_500)
+    assert await line.renew_once() == 0
+
+    assert delivery.lost is False
+    assert max(await flow.idle()) < 1_500
+    work.go.set()
+    await _settle(worker, 1)
+    assert (worker.counts["finished"], worker.counts["fenced"]) == (1, 0)
+    assert work.started == Counter([delivery.record.id])
+
+
+async def test_a_worker_never_starts_an_id_that_it_still_holds(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """The message comes back in another entry while its lost delivery still runs here: it waits until that has ended."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    stranger = (await make_worker("stranger"))._lines[0].deliveries
+    await flow.steal()
+    await stranger.hand_back(await stranger.pending())
+
+    assert await line.reader.run_once() == 1
+
+    assert worker._held.all() == [delivery]
+    (again,) = await flow.pending()
+    assert again != delivery.lease.entry_id
+    work.go.set()
+    await _settle(worker, 1)
+    assert worker.counts["fenced"] == 1
+    await line.hand_back_unknown()
+    assert await line.reader.run_once() == 1
+    await _settle(worker, 1)
+    assert work.started == {delivery.record.id: 2}
+    assert (await flow.view(delivery.record.id)).status == "delivered"
+
+
+# --- giving back ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_what_a_lost_answer_brought_is_handed_back_and_what_is_held_stays(make_worker: MakeWorker, flow: Flow) -> None:
+    """Pending and not held: ready for any worker again, with id, due time and attempts unchanged. Held: untouched."""
+    worker, line, held = await _waiting(make_worker, flow, 2)
+    ids = await flow.ready(3)
+    before = {message_id: await flow.view(message_id) for message_id in ids}
+    await line.deliveries.read({"alpha": 10})  # with this worker's name, and its answer lost
+    assert await flow.statuses(ids) == {"running"}
+
+    await line.hand_back_unknown()
+
+    assert {message_id: await flow.view(message_id) for message_id in ids} == before
+    assert await flow.pending() == {one.lease.entry_id: ("worker-1", 1) for one in held}
+    assert worker._held.all() == held
+    assert await line.renew_once() == 0
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_what_another_consumer_holds_is_not_handed_back(make_worker: MakeWorker, flow: Flow) -> None:
+    """Only this worker's own pending entries are looked at."""
+    worker, other = await make_worker(), await make_worker("worker-2")
+    await flow.ready(3)
+    await other._lines[0].deliveries.read({"alpha": 3})
+    before = await flow.pending()
+
+    await worker._lines[0].hand_back_unknown()
+
+    assert await flow.pending() == before
+    assert len(before) == 3
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_a_lost_claim_costs_no_attempt(make_worker: MakeWorker, flow: Flow) -> None:
+    """What was claimed by an answer that never came is handed back as it was, and counts as no loss of a started one."""
+    worker = await make_worker()
+    line = worker._lines[0]
+    (message_id,) = await _left_behind(make_worker, flow, 1)
+    await line.deliveries.claim(flow.keys.stream("alpha"), "-", 1, 1, 10, 1)
+    assert list((await flow.pending()).values()) == [("worker-1", 2)]
+
+    await line.hand_back_unknown()
+
+    view = await flow.view(message_id)
+    assert (view.status, view.attempts) == ("ready", 0)
+
+
+async def test_a_claim_that_gets_no_answer_makes_the_reader_look(own: Own) -> None:
+    """An outage during a claim is an answer that may be lost: what is pending is compared before the next read."""
+    worker = await own.make_worker()
+    line = worker._lines[0]
+    assert line.reader.answer_lost is False
+
+    own.server.kill()
+    with pytest.raises(Outage):
+        await line.claim_once()
+
+    assert line.reader.answer_lost is True
+
+
+async def test_handing_back_waits_for_a_claim_under_way(make_worker: MakeWorker, flow: Flow) -> None:
+    """What a claim is bringing is not taken for lost: it is held when the comparison is made."""
+    worker = await make_worker()
+    line = worker._lines[0]
+    ids = await _left_behind(make_worker, flow, 2)
+
+    await asyncio.gather(line.claim_once(), line.hand_back_unknown())
+
+    assert {delivery.record.id for delivery in worker._held.all()} == set(ids)
+    assert set((await flow.pending()).values()) == {("worker-1", 2)}
+    worker._start_pools()
+    await _settle(worker, 2)
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_leaving_hands_back_and_removes_the_consumer(make_worker: MakeWorker, flow: Flow) -> None:
+    """Nothing stays pending for a consumer that leaves, and the group forgets it; others stay."""
+    worker, line, held = await _waiting(make_worker, flow, 2)
+    other = await make_worker("worker-2")
+    await flow.ready(1)
+    await other._lines[0].deliveries.read({"alpha": 1})
+    for delivery in worker._unqueue(lambda _: True):
+        worker._drop(delivery)
+    assert await flow.consumers() == {"worker-1", "worker-2"}
+
+    assert await line.leave() is True
+
+    assert await flow.consumers() == {"worker-2"}
+    assert await flow.statuses([one.record.id for one in held]) == {"ready"}
+    assert list((await flow.pending()).values()) == [("worker-2", 1)]
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_a_consumer_that_holds_something_does_not_leave(make_worker: MakeWorker, flow: Flow) -> None:
+    """What still runs keeps its consumer in the group, so that others can claim it."""
+    _, line, held = await _waiting(make_worker, flow, 1)
+
+    assert await line.leave() is False
+
+    assert await flow.consumers() == {"worker-1"}
+    assert set(await flow.pending()) == {held[0].lease.entry_id}
