@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +52,8 @@ class Api:
         headers = {"X-Request-Id": REQUEST_ID, **options.pop("headers", {})}
         if content is not None:
             options["data"] = json.dumps(content, ensure_ascii=False).encode()
+        if isinstance(options.get("data"), bytes) and len(options["data"]) > 2**20:
+            options["data"] = io.BytesIO(options["data"])  # aiohttp warns of large bytes
         if "data" in options:
             headers.setdefault("Content-Type", JSON)
         skip = () if "Content-Type" in headers else ("Content-Type",)

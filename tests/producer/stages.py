@@ -23,9 +23,9 @@ class Stages:
         self.partition = store.partitions[0]
         self.deliveries = Deliveries(self.partition, waiting_client(store.settings.redis, "test", 1), worker, TOPICS)
 
-    async def dispatch(self, topic: str = "echo") -> int:
+    async def dispatch(self, topic: str = "echo", limit: int = 100) -> int:
         """Due → stream; how many were moved."""
-        return (await dispatch(self.partition, topic, 100, 1000)).moved
+        return (await dispatch(self.partition, topic, limit, 1000)).moved
 
     async def read(self, topic: str = "echo") -> list[Entry]:
         """Stream → a worker's hands."""
