@@ -20,6 +20,8 @@ RETRY_AFTER_S = 1
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
 _encode = msgspec.json.Encoder().encode
 _ID = web.RequestKey("request_id", str)
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Their names in RFC 9110, which Python has from 3.13 on: an answer does not depend on the Python that gives it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -54,7 +56,7 @@ def problem(request: web.Request, status: int, detail: str, **more: object) -> w
     headers = more.pop("response_headers", None)
     content = Problem(
         type="about:blank",
-        title=HTTPStatus(status).phrase,
+        title=_TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         request_id=request[_ID],
