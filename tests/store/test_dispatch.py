@@ -94,10 +94,12 @@ async def test_a_stream_never_grows_beyond_its_limit(stage: Stage, redis: Client
     """What has no room stays safe in the due set; a full stream is said to be full."""
     ids = await stage.overdue(5)
 
+    early = await due.dispatch(stage.partition, "alpha", 2, 3)
     first = await due.dispatch(stage.partition, "alpha", 100, 3)
     second = await due.dispatch(stage.partition, "alpha", 100, 3)
 
-    assert (first.moved, first.stream_full) == (3, False)
+    assert (early.moved, early.stream_full) == (2, False)
+    assert (first.moved, first.stream_full) == (1, False)
     assert (second.moved, second.stream_full, second.next_due_ms) == (0, True, int(score_of(ids[3])))
     assert await redis.xlen(stage.keys.stream("alpha")) == 3
     assert list(await stage.waiting()) == ids[3:]

@@ -48,7 +48,8 @@ async def test_any_member_of_one_score_is_found_by_bisection(stage: Stage, count
 async def test_moved_messages_are_found_at_their_new_score(stage: Stage) -> None:
     """Messages of different first times that were moved to one score are told apart there."""
     now_ms = await stage.now_ms()
-    ids = await stage.add(*[now_ms + HOUR_MS + number for number in range(40)], bits=[TIE | number for number in range(40)])
+    times = range(now_ms + HOUR_MS, now_ms + HOUR_MS + 40)
+    ids = await stage.add(*times, bits=[TIE | 40 - number for number in range(40)])  # the later, the smaller the rest of the id
     for message_id in ids:
         await messages.change(stage.store, message_id, due_ms=now_ms + 3 * HOUR_MS)
     assert len(set((await stage.waiting()).values())) == 1

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 from redis import exceptions
 from redis._parsers.base import BaseParser
-from redis.asyncio import Redis
 
 from shared.errors import Outage
+from shared.settings import RedisSettings
+from shared.store.connect import command_client
 from shared.store.outage import KINDS, outage_of, outages
 
 ANSWERS = {
@@ -131,7 +132,7 @@ def test_every_kind_of_the_table_is_tested() -> None:
 
 async def test_a_server_that_is_not_there_is_an_outage() -> None:
     """A refused connection, as it really comes."""
-    client = Redis(host="127.0.0.1", port=1)
+    client = command_client(RedisSettings(connection_string="127.0.0.1:1"), "test")
 
     with pytest.raises(Outage) as caught, outages():
         await client.ping()

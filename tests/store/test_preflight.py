@@ -8,7 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.errors import Outage
-from shared.store.connect import Client
+from shared.settings import RedisSettings
+from shared.store.connect import Client, command_client
 from shared.store.preflight import Preflight, _version_warnings, inspect, report
 
 SAFE = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
@@ -91,7 +92,7 @@ def test_an_old_server_is_named(product: str, version: str, old: bool) -> None:
 
 async def test_no_server_is_an_outage_to_inspect_and_nothing_to_report() -> None:
     """What looks at the server does not keep a process from waiting for it."""
-    client = Redis(host="127.0.0.1", port=1)
+    client = command_client(RedisSettings(connection_string="127.0.0.1:1"), "test")
 
     with pytest.raises(Outage):
         await inspect(client)

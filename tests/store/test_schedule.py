@@ -204,3 +204,13 @@ async def test_a_wake_up_is_published_only_for_a_message_that_became_the_earlies
 
     await schedule(stage.store, [*drafts(1, FAR_MS - 5), *drafts(1, FAR_MS - 9), *drafts(1, FAR_MS + 7, "beta")])
     assert await wakes.heard() == [f"alpha {FAR_MS - 9}", f"beta {FAR_MS + 7}"]
+
+
+async def test_a_message_of_the_heads_own_score_wakes_nobody(stage: Stage, wakes: Wakes) -> None:
+    """The dispatchers wake at that very time already."""
+    await stage.add(FAR_MS, bits=[5 << 50 | 7])
+    assert await wakes.heard() == [f"alpha {FAR_MS}"]
+
+    await stage.add(FAR_MS, bits=[5 << 50 | 3])
+
+    assert await wakes.heard() == []
