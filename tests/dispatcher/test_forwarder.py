@@ -1,0 +1,174 @@
+"""A pass moves everything that is due, nothing early, and knows when the next one is to run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from dispatcher.forwarder import FULL_STREAM_WAIT_MS, Forwarder
+from shared.errors import Outage
+from shared.settings import DispatcherSettings, Settings
+from shared.store.keys import GROUP
+from shared.store.partition import Store
+from tests.dispatcher.conftest import TOPICS
+from tests.dispatcher.waiting_messages import Waiting
+
+HOUR_MS = 3_600_000
+
+
+def _forwarder(store: Store, **settings: Any) -> Forwarder:
+    dispatcher = msgspec.structs.replace(store.settings.dispatcher, **settings)
+    return Forwarder(store.partitions, list(TOPICS), dispatcher)
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_a_pass_moves_more_than_a_batch(store: Store, waiting: Waiting) -> None:
+    """95 messages with batches of 10 are all moved by one pass, in the order of their due times."""
+    now_ms = waiting.now_ms()
+    for due_ms in range(now_ms - 95, now_ms):
+        await waiting.put(1, due_ms)
+    forwarder = _forwarder(store)
+    assert forwarder.moved == 0
+
+    done = await forwarder.run_once()
+
+    assert (done.moved, done.next_due_s, forwarder.moved) == (95, None, 95)
+    assert await waiting.left() == 0
+    assert [due for _, due in await waiting.moved()] == list(range(now_ms - 95, now_ms))
+
+
+@pytest.mark.leaves("stream", "index", "due")
+async def test_nothing_is_moved_early(store: Store, waiting: Waiting) -> None:
+    """Messages of every millisecond around now: passes until all are moved, and none is in the stream before its time."""
+    now_ms = waiting.now_ms()
+    for due_ms in range(now_ms - 5, now_ms + 40):
+        await waiting.put(2, due_ms)
+    forwarder = _forwarder(store)
+
+    while await waiting.left():
+        await forwarder.run_once()
+
+    moved = await waiting.moved()
+    assert len(moved) == 90
+    assert [due for added, due in moved if added < due] == []
+
+
+@pytest.mark.leaves("stream", "index", "due")
+async def test_topics_are_moved_in_turn(store: Store, waiting: Waiting) -> None:
+    """A herd in one topic holds nobody up: the other topic's batches lie between those of the herd."""
+    now_ms = waiting.now_ms()
+    await waiting.put(60, now_ms - 1000, "alpha")
+    await waiting.put(20, now_ms - 1, "beta")
+    forwarder = _forwarder(store)
+    due_sets = {store.partitions[0].keys.due(topic): topic for topic in TOPICS}
+    order: list[str] = []
+    async with waiting.redis.monitor() as monitor:
+        done = await forwarder.run_once()
+        await waiting.redis.echo("the end")
+        async for command in monitor.listen():
+            if command["command"] == "ECHO the end":
+                break
+            words = command["command"].split()
+            order += [topic for key, topic in due_sets.items() if words[0] == "EVALSHA" and key in words]
+
+    assert done.moved == 80
+    assert order[:4] == ["alpha", "beta"] * 2
+    assert set(order[4:]) == {"alpha"}
+
+
+@pytest.mark.leaves("stream", "index", "due")
+async def test_a_full_stream_leaves_the_rest_and_looks_again_soon(store: Store, waiting: Waiting) -> None:
+    """What does not fit stays safe in the due set; another topic is not held up; the next pass comes in milliseconds."""
+    now_ms = waiting.now_ms()
+    await waiting.put(30, now_ms - 1, "alpha")
+    await waiting.put(5, now_ms - 1, "beta")
+    forwarder = _forwarder(store, max_stream_length=12)
+
+    done = await forwarder.run_once()
+
+    assert (done.moved, await waiting.left("alpha"), await waiting.left("beta")) == (17, 18, 0)
+    assert len(await waiting.moved("alpha")) == 12
+    assert done.next_due_s is not None
+    assert 0 < done.next_due_s - time.monotonic() <= FULL_STREAM_WAIT_MS / 1000
+    assert (await forwarder.run_once()).moved == 0
+    await waiting.redis.xtrim(store.partitions[0].keys.stream("alpha"), 4, approximate=False)
+    assert (await forwarder.run_once()).moved == 8
+
+
+@pytest.mark.leaves("stream", "index", "due")
+async def test_a_full_stream_is_left_alone_until_something_is_due(store: Store, waiting: Waiting) -> None:
+    """Nothing is asked for again and again where nothing could be moved anyway: the next pass comes with the next due time."""
+    now_ms = waiting.now_ms()
+    await waiting.put(5, now_ms - 1)
+    await waiting.put(1, now_ms + HOUR_MS)
+    forwarder = _forwarder(store, max_stream_length=5)
+    await forwarder.run_once()
+
+    done = await forwarder.run_once()
+
+    assert done.next_due_s == pytest.approx(store.partitions[0].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
+
+
+@pytest.mark.leaves("due")
+async def test_the_next_pass_comes_with_the_earliest_of_all_topics(store: Store, waiting: Waiting) -> None:
+    """Of several waiting messages the earliest counts, in whichever topic it waits."""
+    now_ms = waiting.now_ms()
+    await waiting.put(1, now_ms + 2 * HOUR_MS, "alpha")
+    await waiting.put(1, now_ms + HOUR_MS, "beta")
+
+    done = await _forwarder(store).run_once()
+
+    assert done.moved == 0
+    assert done.next_due_s == pytest.approx(store.partitions[0].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
+
+
+async def test_with_nothing_waiting_there_is_no_next_pass(store: Store) -> None:
+    """An empty service sets no alarm."""
+    done = await _forwarder(store).run_once()
+
+    assert (done.moved, done.next_due_s) == (0, None)
+
+
+@pytest.mark.leaves("stream", "index", "due")
+async def test_all_partitions_are_moved_and_the_earliest_of_them_counts(settings: Settings, waiting: Waiting) -> None:
+    """Three slices: each one's due messages go to its own stream; the next pass comes with the earliest message of all."""
+    store = Store(msgspec.structs.replace(settings, partitions=3), "test")
+    await store.synchronise()
+    everywhere = Waiting(store, waiting.redis)
+    now_ms = waiting.now_ms()
+    for partition in range(3):
+        await everywhere.put(12 + partition, now_ms - 1, "alpha", partition)
+        await everywhere.put(1, now_ms + (3 - partition) * HOUR_MS, "beta", partition)
+
+    done = await _forwarder(store).run_once()
+
+    assert done.moved == 12 + 13 + 14
+    assert [len(await everywhere.moved("alpha", partition)) for partition in range(3)] == [12, 13, 14]
+    assert [await everywhere.left("beta", partition) for partition in range(3)] == [1, 1, 1]
+    assert done.next_due_s == pytest.approx(store.partitions[2].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
+    await store.close()
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_what_is_moved_can_be_read_by_the_group(store: Store, waiting: Waiting) -> None:
+    """The stream comes with its group, which starts at the first entry, also where no worker has ever been."""
+    await waiting.put(3, waiting.now_ms() - 1)
+
+    await _forwarder(store).run_once()
+
+    (group,) = await waiting.redis.xinfo_groups(store.partitions[0].keys.stream("alpha"))
+    assert (group["name"], group["last-delivered-id"]) == (GROUP.encode(), b"0-0")
+
+
+async def test_a_redis_that_is_gone_is_an_outage(settings: Settings) -> None:
+    """Whoever calls learns that it is a state to wait out."""
+    nowhere = msgspec.structs.replace(settings.redis, connection_string="redis://127.0.0.1:1/0")
+    store = Store(msgspec.structs.replace(settings, redis=nowhere), "test")
+
+    with pytest.raises(Outage):
+        await Forwarder(store.partitions, list(TOPICS), DispatcherSettings()).run_once()
+
+    await store.close()
