@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from secrets import randbits
 from typing import Any
 
@@ -18,7 +19,7 @@ from shared.store import due, messages
 from shared.store.connect import Client, waiting_client
 from shared.store.delivery import Deliveries, Entry, Lease, Settlement
 from shared.store.keys import GROUP, Keys
-from shared.store.partition import Partition, Store
+from shared.store.partition import Store
 from shared.store.scripts import SCHEDULE, Argument
 
 TOPICS = ("alpha", "beta")
@@ -152,8 +153,7 @@ class Stage:
     async def call_of(self, act: Callable[[Store], Awaitable[object]]) -> Call:
         """The script's call that a function of the store makes, caught before it is sent."""
         store = Store(self.store.settings, "catcher")
-        catcher = Partition(self.keys, _Catcher(), self.partition.clock)
-        store.partitions = [catcher]
+        store.partitions = [replace(self.partition, client=_Catcher())]
         try:
             await act(store)
         except Call as call:

@@ -66,6 +66,15 @@ def test_a_bad_string_is_refused_without_telling_it(connection_string: str) -> N
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("option", ["socket_timeout=1", "protocol=3", "decode_responses=true", "max_connections=1"])
+def test_options_that_the_code_relies_on_cannot_be_overridden(option: str) -> None:
+    """Only user, password, database and TLS options may be given in the query of a URL."""
+    with pytest.raises(SettingsError, match="expected only db, username, password and ssl_") as caught:
+        parse_address(f"redis://me:{SECRET}@host?db=1&{option}")
+
+    assert SECRET not in str(caught.value)
+
+
 def settings_for(url: str) -> RedisSettings:
     return RedisSettings(connection_string=url, timeout_ms=200)
 

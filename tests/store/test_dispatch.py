@@ -89,6 +89,21 @@ async def test_a_batch_moves_the_earliest_first(stage: Stage) -> None:
     assert [id_of(entry) for entry in await stage.read(10)] == ids[:3]
 
 
+@pytest.mark.leaves("index", "stream:")
+async def test_a_batch_is_bounded_by_bytes_too(stage: Stage) -> None:
+    """Large bodies make smaller batches, so that no call blocks Redis for long; called again, all of them move in order."""
+    first_ms = await stage.now_ms() - 10_000
+    ids = await stage.add(*range(first_ms, first_ms + 7), body=b"x" * 400_000)
+
+    first = await due.dispatch(stage.partition, "alpha", 100, 1000)
+    second = await due.dispatch(stage.partition, "alpha", 100, 1000)
+
+    assert 1 <= first.moved <= 5
+    assert (first.next_due_ms, first.stream_full) == (first_ms + first.moved, False)
+    assert (first.moved + second.moved, second.next_due_ms) == (7, None)
+    assert [id_of(entry) for entry in await stage.read(10)] == ids
+
+
 @pytest.mark.leaves("due:", "index", "stream:")
 async def test_a_stream_never_grows_beyond_its_limit(stage: Stage, redis: Client) -> None:
     """What has no room stays safe in the due set; a full stream is said to be full."""

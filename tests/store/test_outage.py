@@ -29,6 +29,7 @@ ANSWERS = {
     "WRONGPASS invalid username-password pair or user is disabled.": "noauth",
     "ERR invalid password": "noauth",
     "NOPERM this user has no permissions to run the 'evalsha' command": "noauth",
+    "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)": "unblocked",
     "NOSCRIPT No matching script. Please use EVAL.": "noscript",
     "ERR max number of clients reached": "clients",
 }
