@@ -37,6 +37,16 @@ class DataFolder:
         file.flush()
         self._held = file
 
+    def server_lock(self) -> IO[str] | None:
+        """A lock to hand down to the server, which so holds the folder as long as it lives; ``None`` while one does."""
+        file = (self.path / ".server.lock").open("a", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            return None
+        return file
+
     def unlock(self) -> None:
         held, self._held = self._held, None
         if held is not None:

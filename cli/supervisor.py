@@ -14,6 +14,8 @@ from typing import Any, TextIO
 from shared.lifecycle import BAD_SETTINGS
 
 RESTART_S = 1.0
+LOOK_S = 0.02
+LAST_WORDS_S = 1.0
 LONGEST_LINE = 2**20
 KILLED = 130
 """Exit code after a second Ctrl-C."""
@@ -106,9 +108,14 @@ class Supervisor:
             process.terminate()
         assert process.stdout is not None  # noqa: S101 - piped
         assert process.stderr is not None  # noqa: S101 - piped
-        await asyncio.gather(
-            _relay(child.name, process.stdout, sys.stdout), _relay(child.name, process.stderr, sys.stderr), process.wait()
-        )
+        relays = {
+            asyncio.create_task(_relay(child.name, process.stdout, sys.stdout)),
+            asyncio.create_task(_relay(child.name, process.stderr, sys.stderr)),
+        }
+        await _exited(process)
+        _, pending = await asyncio.wait(relays, timeout=LAST_WORDS_S)  # a process that it left behind may hold the pipes
+        for relay in pending:
+            relay.cancel()
         return process.returncode
 
     async def _end_all(self) -> None:
@@ -121,14 +128,20 @@ class Supervisor:
         if process is None or process.returncode is not None:
             return
         process.terminate()
-        ended, killed = asyncio.create_task(process.wait()), asyncio.create_task(self._kill.wait())
+        ended, killed = asyncio.create_task(_exited(process)), asyncio.create_task(self._kill.wait())
         await asyncio.wait({ended, killed}, timeout=self._grace_s, return_when=asyncio.FIRST_COMPLETED)
         killed.cancel()
-        if not ended.done():
+        if process.returncode is None:
             say(f"{child.name} does not stop; killing it")
             self._code = self._code or KILLED
             process.kill()
         await ended
+
+
+async def _exited(process: asyncio.subprocess.Process) -> None:
+    """``process.wait()`` would also wait for its pipes, which processes of its own may hold open."""
+    while process.returncode is None:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(LOOK_S)
 
 
 async def _relay(name: str, source: asyncio.StreamReader, target: TextIO) -> None:
