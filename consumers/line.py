@@ -75,7 +75,12 @@ class Line:
             settings.consumers.batch_size,
             settings.retention.max_delivered,
             work.settled,
+            self._lease_now,
         )
+
+    def _lease_now(self, settlement: Settlement) -> Lease | None:
+        delivery = self._held.at(settlement.lease.stream, settlement.lease.entry_id)
+        return delivery.lease if delivery is not None and not delivery.lost else None
 
     def tasks(self) -> dict[str, asyncio.Task[None]]:
         """Starts everything; the names tell what each does."""

@@ -26,8 +26,12 @@ class Reader:
         receive: Callable[[Sequence[Entry]], None],
         recover: Callable[[], Awaitable[None]],
     ) -> None:
-        """``plan``: how many of each topic to ask for. ``reserved``: keeps that room while it is asked for. ``receive``: takes what was read. ``recover``: called after an
-        answer may have been lost, to give back what Redis thinks is held here and is not."""
+        """What it needs of its worker.
+
+        ``plan``: how many of each topic to ask for. ``reserved``: keeps that room while it is asked for. ``receive``: takes
+        what was read. ``recover``: called after an answer may have been lost, to give back what Redis thinks is held here
+        and is not.
+        """
         self._deliveries = deliveries
         self._plan, self._reserved, self._receive, self._recover = plan, reserved, receive, recover
         self.room = asyncio.Event()

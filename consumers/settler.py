@@ -15,18 +15,27 @@ from shared.logs import logger
 from shared.store.delivery import Deliveries, Lease, Settlement
 from shared.waiting import OutageWatch
 
+BATCH_BYTES = 2**20
+
 
 class Settler:
     """One partition's settlements. ``settled`` is called in the process's loop for each, with whether it took effect."""
 
     def __init__(
-        self, deliveries: Deliveries, batch_size: int, max_finished: int, settled: Callable[[Settlement, bool], None]
+        self,
+        deliveries: Deliveries,
+        batch_size: int,
+        max_finished: int,
+        settled: Callable[[Settlement, bool], None],
+        lease_now: Callable[[Settlement], Lease | None],
     ) -> None:
+        """``lease_now``: the lease by which a settlement's delivery is held by now, where it is held."""
         self._deliveries = deliveries
         self._batch_size, self._max_finished = batch_size, max_finished
-        self._settled = settled
+        self._settled, self._lease_now = settled, lease_now
+        self._unsure = 0
+        """How many settlements were sent without an answer: a repeat is refused where they took effect."""
         self._waiting: deque[Settlement] = deque()
-        self._under_way = 0
         self._loop = asyncio.get_running_loop()
         self._reported = asyncio.Event()
         self._idle = asyncio.Event()
@@ -65,18 +74,39 @@ class Settler:
 
     async def run_once(self) -> int:
         """Settles one batch. Raises ``Outage``; the batch stays and is sent again (a repeat has no second effect)."""
-        batch = [self._waiting[position] for position in range(min(len(self._waiting), self._batch_size))]
+        batch = self._batch()
+        unsure, self._unsure = self._unsure, len(batch)
         results = await self._deliveries.settle(batch, self._max_finished)
+        self._unsure = 0
         for settlement, took_effect in zip(batch, results, strict=True):
             current = self._waiting.popleft()
             if not took_effect and current is not settlement:  # refused for its old lease; goes again with the one of now
                 self._waiting.append(current)
                 continue
-            if not took_effect:
+            lease = None if took_effect else self._lease_now(settlement)
+            if lease is not None and lease != settlement.lease:  # claimed anew by this consumer while it was reported
+                self._waiting.append(replace(settlement, lease=lease))
+                continue
+            if not took_effect and unsure > 0:
+                logger.info(
+                    "its settlement, repeated after a lost answer, had taken effect or was too late", id=settlement.message_id
+                )
+            elif not took_effect:
                 self.fenced += 1
                 logger.warning("too late to settle: the lease was lost meanwhile", id=settlement.message_id)
+            unsure -= 1
             self._settled(settlement, took_effect)
         return len(batch)
+
+    def _batch(self) -> list[Settlement]:
+        """Bounded by number, and by the bytes that the script has to move."""
+        batch, size = list[Settlement](), 0
+        for position in range(min(len(self._waiting), self._batch_size)):
+            size += self._waiting[position].record_bytes
+            if batch and size > BATCH_BYTES:
+                break
+            batch.append(self._waiting[position])
+        return batch
 
     @property
     def backlog(self) -> int:

@@ -7,6 +7,7 @@ import msgspec
 from consumers.delivery import Delivery
 from consumers.outcomes import Dead, Retry
 from consumers.registry import ERROR_BYTES
+from shared.ids import parse_id
 from shared.store.delivery import Entry, Lease, Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 
@@ -91,7 +92,8 @@ def lease_of(entry: Entry) -> Lease:
 def _may_defer(delivery: Delivery, error: BaseException, now_ms: int) -> bool:
     if not isinstance(error, Retry) or error.counts:
         return False
-    since = max(delivery.record.created_ms, int(delivery.record.id[-21:-10], 32) // 2048)
+    parsed = parse_id(delivery.record.id)
+    since = max(delivery.record.created_ms, int(parsed.score) if parsed else 0)
     return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since < MAX_DEFERRAL_AGE_MS
 
 
@@ -105,12 +107,21 @@ def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int, defer
         number=delay_ms,
         attempts=attempts,
         deferrals=deferrals,
+        record_bytes=len(delivery.entry.record),
     )
 
 
 def _dead(delivery: Delivery, reason: str, failure: str, attempts: int) -> Settlement:
     header = DeadHeader(reason=reason, due_ms=delivery.entry.due_ms, attempts=attempts)
-    return Settlement(delivery.lease, delivery.record.id, delivery.topic, "dead", text=failure, header=_encode(header).decode())
+    return Settlement(
+        delivery.lease,
+        delivery.record.id,
+        delivery.topic,
+        "dead",
+        text=failure,
+        header=_encode(header).decode(),
+        record_bytes=len(delivery.entry.record),
+    )
 
 
 def _encode_attempt(delivery: Delivery, error: BaseException, ended_ms: int, worker: str) -> str:

@@ -67,7 +67,9 @@ class Worker:
         self._pools: dict[str, Pool] = {}
         self._capacities: dict[str, Capacity] = {}
         self._make_pools()
-        work = Work(self._plan, self._receive, self._claimed, self._free, self._suspects, self._lost, self._settled, self._reserved)
+        work = Work(
+            self._plan, self._receive, self._claimed, self._free, self._suspects, self._lost, self._settled, self._reserved
+        )
         self._lines = [
             Line(
                 partition,

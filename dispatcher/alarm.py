@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 JOB = "dispatch"
+STOP_S = 2.0
 BEHIND_S = 0.003
 """How far the timer stands behind the job: where the job comes in time, the timer is taken back unused."""
 
@@ -28,9 +30,13 @@ class Alarm:
         self._work = work
         self._timer: asyncio.TimerHandle | None = None
         self._at_s: float | None = None
-        self._ringing: asyncio.Future[None] | None = None
+        self._ringing: set[asyncio.Future[None]] = set()
+        """Rings under way: the event loop itself keeps no hold of them."""
         self._running = False
         self._again = False
+        self._stopped = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def set(self, at_s: float) -> None:
         """Rings at that monotonic time, unless it is set for an earlier one."""
@@ -53,7 +59,9 @@ class Alarm:
         )
 
     def _ring_now(self) -> None:
-        self._ringing = asyncio.ensure_future(self.ring())
+        ringing = asyncio.ensure_future(self.ring())
+        self._ringing.add(ringing)
+        ringing.add_done_callback(self._ringing.discard)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
@@ -62,16 +70,28 @@ class Alarm:
 
     async def ring(self) -> None:
         """Runs the work now. A ring during a run is remembered and makes it run again."""
+        if self._stopped:
+            return
         if self._running:
             self._again = True
             return
         self._running = True
+        self._idle.clear()
         try:
             self._again = True
-            while self._again:
+            while self._again and not self._stopped:
                 self._again = False
                 self._at_s = None
                 self._cancel_timer()
                 await self._work()
         finally:
             self._running = False
+            self._idle.set()
+
+    async def stop(self) -> None:
+        """Rings no more; waits, but not for ever, until the work under way is done."""
+        self._stopped = True
+        self._cancel_timer()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S):
+                await self._idle.wait()

@@ -76,6 +76,7 @@ class Dispatcher:
                     ended.result()
         finally:
             await end(stopping, *loops)
+            await self._alarm.stop()
             self._scheduler.shutdown(wait=False)
 
     async def _pass(self) -> None:

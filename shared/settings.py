@@ -13,6 +13,14 @@ from msgspec import Meta
 
 from shared.ids import TOPIC_PATTERN
 
+_KEY_PREFIX = r"^[A-Za-z0-9_.-]{1,64}$"
+_TOPIC = f"^{TOPIC_PATTERN}$"
+PATTERNS = {
+    _KEY_PREFIX: "1 to 64 letters, digits and _ . -",
+    _TOPIC: "a letter and then at most 63 letters, digits and _ . -",
+}
+"""Each pattern in words, for whoever wrote a text that does not fit."""
+
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=2_592_000_000)]
@@ -26,7 +34,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class RedisSettings(Section, frozen=True):
     connection_string: Annotated[str, Meta(min_length=1)] = "localhost"
     """``host``, ``host:port``, ``redis://`` or ``rediss://`` (user, password, db, TLS options as query parameters)."""
-    key_prefix: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "mss"
+    key_prefix: Annotated[str, Meta(pattern=_KEY_PREFIX)] = "mss"
     timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     """How long an answer may take before it counts as an outage."""
     max_connections: Annotated[int, Meta(ge=2, le=1000)] = 32
@@ -109,7 +117,7 @@ class TopicRetrySettings(Section, frozen=True):
 
 
 class TopicSettings(Section, frozen=True):
-    name: Annotated[str, Meta(pattern=f"^{TOPIC_PATTERN}$")]
+    name: Annotated[str, Meta(pattern=_TOPIC)]
     handler: Annotated[str, Meta(min_length=1)]
     """The module that registers the topic's handler, such as ``examples.reminders``."""
     retry: TopicRetrySettings = TopicRetrySettings()
@@ -137,3 +145,10 @@ class Settings(Section, frozen=True):
     def all_topics(self) -> dict[str, TopicSettings]:
         """Every topic by name, the built-in ones first."""
         return {topic.name: topic for topic in (ECHO, *self.topics)}
+
+
+SECTIONS: dict[str, type[Section] | None] = {
+    field.encode_name: field.type if isinstance(field.type, type) and issubclass(field.type, Section) else None
+    for field in msgspec.structs.fields(Settings)
+}
+"""What the file may name at its top: sections, and ``None`` for what is a value itself."""

@@ -1,14 +1,13 @@
 """Reads ``appsettings.json`` and the environment, once, and checks them. The only module that reads the environment.
 
 ``Section__Key`` in the environment overrides ``Section.Key`` of the file; ``Topics`` and ``Partitions`` have no section.
-Values that are lists or objects are given as JSON.
+``Topics`` is given as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,12 @@ from typing import Any
 import msgspec
 
 from shared.errors import SettingsError
-from shared.settings import Section, Settings
+from shared.settings import SECTIONS, Settings
+from shared.settings_errors import explained
 
 DEFAULT_FILE = "appsettings.json"
 FILE_VARIABLE = "APPSETTINGS"
 """Names another settings file than ``appsettings.json`` of the working directory."""
-
-_PATH = re.compile(r"^(?P<expected>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
-_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
 
 
 def load_settings(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -40,7 +36,7 @@ def load_settings(environment: Mapping[str, str] | None = None, file: Path | Non
 
 def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if required:
             raise SettingsError(FILE_VARIABLE, str(file), "there is no such file") from None
@@ -53,24 +49,33 @@ def _read_file(file: Path, *, required: bool) -> dict[str, Any]:
     return values
 
 
-def _sections() -> dict[str, type | None]:
-    fields = msgspec.structs.fields(Settings)
-    return {f.encode_name: f.type if isinstance(f.type, type) and issubclass(f.type, Section) else None for f in fields}
-
-
 def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
     """The settings that the environment names, in the file's shape."""
-    sections, found = _sections(), dict[str, Any]()
+    found: dict[str, Any] = {}
     for name, text in environment.items():
-        section, _, rest = name.partition("__")
-        if section not in sections or bool(rest) != (sections[section] is not None):
+        section, separator, rest = name.partition("__")
+        _check_name(name, section, rest)
+        if section not in SECTIONS or bool(separator) != (SECTIONS[section] is not None):
             continue
-        value = _parsed(name, text) if text[:1] in ("[", "{") or section == "Topics" else text
+        value = _parsed(name, text) if section == "Topics" else text
         if rest:
             found.setdefault(section, {})[rest] = value
         else:
             found[section] = value
     return found
+
+
+def _check_name(name: str, section: str, rest: str) -> None:
+    """Refuses what is meant as a setting and would be overlooked."""
+    if not rest:
+        return
+    if section in SECTIONS:
+        if SECTIONS[section] is None:
+            raise SettingsError(name, "***", f"there is no such setting; {section} is given whole, as JSON")
+        return
+    meant = next((one for one in SECTIONS if one.lower() == section.lower()), None)
+    if meant is not None:
+        raise SettingsError(name, "***", f"there is no such setting; names are written as in the file, such as {meant}__…")
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -83,7 +88,7 @@ def _parsed(name: str, text: str) -> Any:
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
     merged = dict(values)
     for key, value in overrides.items():
-        merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+        merged[key] = {**merged.get(key, {}), **value} if SECTIONS[key] else value
     return merged
 
 
@@ -91,27 +96,7 @@ def _convert(values: dict[str, Any], *, strict: bool) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=strict)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), values) from None
-
-
-def _explained(text: str, values: dict[str, Any]) -> SettingsError:
-    match = _PATH.match(text)
-    path, expected = (match["path"] or "", match["expected"]) if match else ("", text)
-    for pattern, reason in ((_UNKNOWN, "there is no such setting"), (_MISSING, "this setting is required")):
-        named = pattern.search(expected)
-        if named:
-            path, expected = f"{path}.{named['name']}".lstrip("."), reason
-    value = _value_at(values, path)
-    return SettingsError(path, "***" if "ConnectionString" in path else value, expected[:1].lower() + expected[1:])
-
-
-def _value_at(values: Any, path: str) -> Any:
-    for step in re.findall(r"[^.\[\]]+", path):
-        try:
-            values = values[int(step)] if isinstance(values, list) else values[step]
-        except (LookupError, ValueError, TypeError):
-            return None
-    return values
+        raise explained(str(error), values) from None
 
 
 def _check(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from msgspec import structs
+from msgspec import json, structs
 
 from shared.errors import Conflict, Outage
 from shared.ids import make_id, parse_id, random_bits, score_text
@@ -74,7 +74,7 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
     if own_key:
         idempotency_key = f"batch-{secrets.token_hex(16)}"
     key_digest = blake2b((idempotency_key or secrets.token_hex(8)).encode(), digest_size=20).hexdigest()
-    first = int(key_digest[:8], 16) % len(store.partitions)
+    first = _partition_of(key_digest, len(store.partitions))
     if not store.partitions[first].clock.synchronised:
         await store.partitions[first].synchronise()  # else "now" would be this host's
     seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
@@ -85,11 +85,9 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
         for number in range(len(rendered.chunks)):
             record = f"{digest} {seed.hex()} {accepted_ms}"
             ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
-            verdict, earlier = await _store_chunk(rendered, number, key_digest, ttl_ms, record)
+            verdict, earlier = await _store_chunk(rendered, number, _chunk_key(key_digest, number, seed), ttl_ms, record)
             if verdict == b"conflict":
                 raise Conflict("the idempotency key was used before for a request with another content")
-            if verdict == b"repeated" and number > 0 and earlier != record:
-                raise Outage("tryagain", "the idempotency key is just being forgotten")
             if verdict == b"repeated" and number == 0:
                 _, seed_text, accepted_text = earlier.split()
                 seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
@@ -97,22 +95,32 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
     except Outage as outage:
         raise Unconfirmed(outage, rendered.ids, idempotency_key) from outage
     if own_key:
-        await _forget_key(rendered, key_digest)
+        await _forget_key(rendered, key_digest, seed)
     return Accepted(rendered.ids, rendered.due_ms, deduplicated)
 
 
-async def _forget_key(rendered: _Rendered, key_digest: str) -> None:
+def _partition_of(key_digest: str, partitions: int) -> int:
+    """Where a key's record lies (rendezvous hashing): with more partitions, most keys stay where they were."""
+    return max(range(partitions), key=lambda number: blake2b(f"{key_digest} {number}".encode(), digest_size=8).digest())
+
+
+def _chunk_key(key_digest: str, number: int, seed: bytes) -> str:
+    """The first chunk's record decides the seed; the others' names follow from it, so none outlives its request's meaning."""
+    return key_digest if number == 0 else blake2b(key_digest.encode() + seed, digest_size=20).hexdigest()
+
+
+async def _forget_key(rendered: _Rendered, key_digest: str, seed: bytes) -> None:
     """Removes the traces of a key that was made here and that nobody was told. Where that fails, their time to live does it."""
     with suppress(Outage), outages():
         for number, (partition, _) in enumerate(rendered.chunks):
-            await partition.client.unlink(partition.keys.idempotency(key_digest, number))
+            await partition.client.unlink(partition.keys.idempotency(_chunk_key(key_digest, number, seed), number))
 
 
 def _digest(drafts: Sequence[Draft]) -> str:
     """What the request asks for, however it was written and traced (a repeat has a span of its own): 128 bits."""
     digest = blake2b(digest_size=16)
     for draft in drafts:
-        options = structs.replace(draft.options, trace=None)
+        options = json.encode(structs.replace(draft.options, trace=None), order="sorted")
         digest.update(repr((draft.topic, draft.due_ms, draft.delay_ms, draft.kind, draft.body, options)).encode())
     return digest.hexdigest()
 
@@ -139,9 +147,9 @@ def _render(store: Store, drafts: Sequence[Draft], first: int, seed: bytes, acce
     return rendered
 
 
-async def _store_chunk(rendered: _Rendered, number: int, key_digest: str, ttl_ms: int, record: str) -> tuple[bytes, str]:
+async def _store_chunk(rendered: _Rendered, number: int, key: str, ttl_ms: int, record: str) -> tuple[bytes, str]:
     partition, messages = rendered.chunks[number]
-    keys = [partition.keys.idempotency(key_digest, number)]
+    keys = [partition.keys.idempotency(key, number)]
     numbers: dict[str, int] = {}
     arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
     for topic, score, stored in messages:

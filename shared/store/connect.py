@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -21,6 +21,7 @@ from shared.settings import RedisSettings
 
 _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
 EXPECTED = "expected host, host:port, redis://[user:password@]host[:port][/db] or rediss:// with the same, or unix:///path"
+ALLOWED_OPTIONS = ("db", "username", "password")
 Client = Any
 """``redis.asyncio.Redis``. The library types an answer as the union of all that options could make of it; the store knows."""
 
@@ -36,9 +37,22 @@ def parse_address(connection_string: str) -> str:
         usable = bool(local or (url.scheme in {"redis", "rediss"} and url.hostname and url.port != 0))
     except ValueError:
         usable = False
-    if not usable:
+    if usable:
+        _check_options(connection_string)
+    else:
         raise SettingsError("Redis.ConnectionString", "***", EXPECTED)
     return connection_string
+
+
+def _check_options(url: str) -> None:
+    """Query parameters override what this code relies on (time-outs, protocol, encoding), so only some may be given."""
+    for name in parse_qs(urlsplit(url).query, keep_blank_values=True):
+        if name not in ALLOWED_OPTIONS and not name.startswith("ssl_"):
+            raise SettingsError(
+                "Redis.ConnectionString",
+                f"?{name}=***",
+                f"expected only {', '.join(ALLOWED_OPTIONS)} and ssl_… as query parameters",
+            )
 
 
 def describe_address(connection_string: str) -> str:
@@ -59,11 +73,14 @@ def command_client(settings: RedisSettings, name: str) -> Client:
     return Redis.from_pool(pool)
 
 
-def waiting_client(settings: RedisSettings, name: str, wait_s: float) -> Client:
-    """A client of one connection for reads that wait up to ``wait_s``: bounded, since a connection can die without a word."""
+def waiting_client(settings: RedisSettings, name: str, wait_s: float, readers: int = 1) -> Client:
+    """A client for ``readers`` that wait up to ``wait_s``, apart from the pool of commands, which they would use up.
+
+    Each wait is bounded, since a connection can die without a word.
+    """
     pool = ConnectionPool.from_url(
         parse_address(settings.connection_string),
-        max_connections=2,
+        max_connections=readers + 1,
         **_options(settings, name, wait_s + settings.timeout_ms / 1000),
     )
     return Redis.from_pool(pool)

@@ -76,6 +76,8 @@ class Settlement:
     """retry: retries that did not count."""
     header: str = ""
     """dead: first line of the dead letter (JSON)."""
+    record_bytes: int = 0
+    """retry, dead: the size of the record that the script moves."""
 
 
 class Deliveries:
@@ -189,9 +191,9 @@ class Deliveries:
             stream,
             entry_id,
             deliveries,
-            int(fields.get(b"due", b"0")),
-            int(fields.get(b"attempts", b"0")) + max(0, deliveries - 2),
-            int(fields.get(b"deferrals", b"0")),
+            _number(fields.get(b"due")),
+            _number(fields.get(b"attempts")) + max(0, deliveries - 2),
+            _number(fields.get(b"deferrals")),
             fields.get(b"message", b""),
             min(max(since, added), time.monotonic()),
         )
@@ -292,6 +294,14 @@ async def leave(partition: Partition, topics: Sequence[str], consumer: str) -> b
 
 def _plain(answer: Any, **_options: Any) -> Any:
     return answer
+
+
+def _number(value: Any) -> int:
+    """A field as the scripts take it: 0 where it is missing, or is none because a stranger wrote the entry."""
+    try:
+        return int(value or 0)
+    except ValueError:
+        return 0
 
 
 def _fields(flat: Any) -> dict[bytes, Any]:

@@ -10,11 +10,8 @@ from shared.errors import Outage
 from shared.settings import RetentionSettings
 from shared.store.keys import GROUP
 from shared.store.outage import outages
-from shared.store.partition import Partition
+from shared.store.partition import SILENCE_S, Partition
 from shared.store.scripts import DISPATCH, TRIM
-
-SILENCE_S = 5.0
-"""A subscription that is silent this long is asked for a sign of life, and given up without one."""
 
 
 class Dispatched(NamedTuple):
@@ -55,7 +52,7 @@ class WakeUps:
 
     async def _next(self) -> tuple[str, int] | None:
         if self._subscription is None:
-            self._subscription = self._partition.client.pubsub()
+            self._subscription = self._partition.listening.pubsub()
             await self._subscription.subscribe(self._partition.keys.wake_channel)
             self._asked = False
         message = await self._subscription.get_message(timeout=SILENCE_S)
@@ -68,8 +65,8 @@ class WakeUps:
         self._asked = False
         if message["type"] != "message":
             return None
-        topic, _, due = message["data"].decode().rpartition(" ")
-        return topic, int(due)
+        topic, _, due = message["data"].decode(errors="replace").rpartition(" ")
+        return (topic, int(due)) if due.isdecimal() else None  # a stranger's word on the channel is nothing
 
     async def close(self) -> None:
         subscription, self._subscription = self._subscription, None

@@ -15,6 +15,8 @@ from shared.store.scripts import CANCEL, CHANGE, GET
 
 CANCELLED_KEPT_MS = 60_000
 """A cancelled message is remembered at least this long, so that a repeated cancel gets the same answer."""
+CANCELLED_KEPT = 1_000
+"""There is room for this many finished messages when one is cancelled, whatever ``Retention.MaxDelivered`` says."""
 CHANGE_TRIES = 5
 
 
@@ -171,7 +173,7 @@ async def cancel(store: Store, message_id: str) -> None:
             keys.errors(message_id),
             *keys.streams(place.topic),
         ],
-        [message_id, GROUP, max(retention.delivered_ms, CANCELLED_KEPT_MS), retention.max_delivered],
+        [message_id, GROUP, max(retention.delivered_ms, CANCELLED_KEPT_MS), max(retention.max_delivered, CANCELLED_KEPT)],
     )
     if answer[0] != b"cancelled":
         await _refuse(store, message_id, "cancel")
@@ -187,8 +189,9 @@ async def change(store: Store, message_id: str, *, due_ms: int | None = None, bo
         if seen.status not in {"scheduled", "retrying"}:
             raise TooLate(message_id, seen.status, "change")
         record = _rewritten(seen, body) if body else b""
-        if await _change(store, message_id, "" if due_ms is None else str(due_ms), record, seen.stored if body else b""):
-            return await get(store, message_id)
+        changed = await _change(store, message_id, "" if due_ms is None else str(due_ms), record, seen.stored if body else b"")
+        if changed is not None:
+            return changed
     raise TooLate(message_id, "being changed by others", "change")
 
 
@@ -201,12 +204,13 @@ def _rewritten(seen: View, body: Record) -> bytes:
 
 async def deliver_now(store: Store, message_id: str) -> View:
     """Makes a waiting message due at once. Raises ``NotFound``, ``TooLate`` (it is moving already), ``Outage``."""
-    await _change(store, message_id, "now", b"", b"", wanted="deliver")
-    return await get(store, message_id)
+    changed = await _change(store, message_id, "now", b"", b"", wanted="deliver")
+    assert changed is not None  # noqa: S101 - any record will do
+    return changed
 
 
-async def _change(store: Store, message_id: str, due: str, record: bytes, seen: bytes, wanted: str = "change") -> bool:
-    """False where the record is not the one seen."""
+async def _change(store: Store, message_id: str, due: str, record: bytes, seen: bytes, wanted: str = "change") -> View | None:
+    """The message as the script left it; ``None`` where the record is not the one seen."""
     place = _place(store, message_id)
     keys = place.partition.keys
     answer = await CHANGE.run(
@@ -216,7 +220,10 @@ async def _change(store: Store, message_id: str, due: str, record: bytes, seen: 
     )
     if answer[0] in (b"moved", b"absent"):
         await _refuse(store, message_id, wanted)
-    return bool(answer[0] == b"changed")
+    if answer[0] == b"stale":
+        return None
+    attempts = answer[3].partition(b" ")[0]
+    return _view(place, [b"waiting", answer[1], attempts, answer[2], []])
 
 
 async def _refuse(store: Store, message_id: str, wanted: str) -> None:

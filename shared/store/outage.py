@@ -26,13 +26,14 @@ KINDS = {
     "MOVED": "moved",
     "ASK": "moved",
     "BUSY": "busy",
+    "UNBLOCKED": "unblocked",
     "NOAUTH": "noauth",
     "WRONGPASS": "noauth",
     "NOPERM": "noauth",
     "max number of clients reached": "clients",
 }
 _REFUSAL = re.compile(
-    r"(?:^|[\s-])(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|NOAUTH|WRONGPASS|NOPERM)\b"
+    r"(?:^|[\s-])(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b"
     r"|(max number of clients reached)"
 )
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (

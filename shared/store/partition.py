@@ -7,15 +7,20 @@ from dataclasses import dataclass, field
 
 from shared.clock import RedisClock
 from shared.settings import Settings
-from shared.store.connect import Client, command_client
+from shared.store.connect import Client, command_client, waiting_client
 from shared.store.keys import Keys
 from shared.store.outage import outages
+
+SILENCE_S = 5.0
+"""A subscription that is silent this long is asked for a sign of life, and given up without one."""
 
 
 @dataclass(slots=True)
 class Partition:
     keys: Keys
     client: Client
+    listening: Client
+    """For subscriptions."""
     clock: RedisClock = field(default_factory=RedisClock)
 
     @property
@@ -50,9 +55,10 @@ class Store:
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
         client = command_client(settings.redis, name)
-        self._clients = [client]
+        listening = waiting_client(settings.redis, name, SILENCE_S, settings.partitions)
+        self._clients = [client, listening]
         prefix = settings.redis.key_prefix
-        self.partitions = [Partition(Keys(prefix, number), client) for number in range(settings.partitions)]
+        self.partitions = [Partition(Keys(prefix, number), client, listening) for number in range(settings.partitions)]
 
     async def synchronise(self) -> None:
         """Reads every partition's clock. Raises ``Outage``."""

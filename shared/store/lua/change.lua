@@ -6,7 +6,8 @@
 -- ARGV[4] new record (of the same id); '' keeps it
 -- ARGV[5] the record the caller has seen; '' where any will do
 --
--- Returns {'changed', score}   {'stale'} the record is another than the one seen: nothing is written
+-- Returns {'changed', score, record, attempts and deferrals}
+--         {'stale'}            the record is another than the one seen: nothing is written
 --         {'moved'}            it is in its stream: too late
 --         {'absent'}           it is not waiting
 --
@@ -39,4 +40,4 @@ else
   redis.call('HSET', KEYS[1], id, 'due ' .. score_text(fresh) .. ' ' .. rest)
 end
 if fresh < tonumber(score) then wake(ARGV[2], KEYS[2], head, fresh) end
-return {'changed', score_text(fresh)}
+return {'changed', score_text(fresh), record, rest}

@@ -3,7 +3,7 @@
 -- KEYS[1]  due set of the topic
 -- KEYS[2]  index
 -- KEYS[3]  stream of the topic (one priority level for now)
--- ARGV[1]  most messages to move
+-- ARGV[1]  most messages to move; fewer where their records are more than a megabyte
 -- ARGV[2]  most entries the stream may hold; the rest stays safe in the due set
 -- ARGV[3]  group: made together with the stream, since a full Redis would refuse it to the workers
 --
@@ -12,14 +12,31 @@
 -- Moves: begins with the removal, so a full Redis still drains.
 --@include now
 
+local MOST_BYTES = 1048576
 local now = now_ms()
 local room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[3])
 local limit = math.min(tonumber(ARGV[1]), room)
 local level = string.match(KEYS[3], '[^:]+$')
 local moved = 0
 
+-- What is due, in slices that grow while the bodies are small: a batch is bounded by bytes as well as by number.
+local function due_now(most)
+  local before, found, bytes, slice = '(' .. string.format('%d', now + 1), {}, 0, 4
+  repeat
+    local wanted = math.min(slice, most - #found / 2)
+    local part = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', before, 'WITHSCORES', 'LIMIT', #found / 2, wanted)
+    for i = 1, #part, 2 do
+      found[#found + 1] = part[i]
+      found[#found + 1] = part[i + 1]
+      bytes = bytes + #part[i]
+    end
+    slice = slice * 4
+  until #part / 2 < wanted or #found / 2 >= most or bytes >= MOST_BYTES
+  return found
+end
+
 if limit > 0 then
-  local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%d', now + 1), 'WITHSCORES', 'LIMIT', 0, limit)
+  local found = due_now(limit)
   moved = #found / 2
   if moved > 0 then
     local ids, members = {}, {}

@@ -1,0 +1,73 @@
+"""What is wrong with a setting, in words a person can act on. Never shows what may be a password."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any, get_args
+
+import msgspec
+
+from shared.errors import SettingsError
+from shared.settings import PATTERNS, SECTIONS, Settings
+
+_PATH = re.compile(r"^(?P<expected>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<name>[^`]*)`")
+_PATTERN = re.compile(r"`str` matching regex (?P<pattern>.*)", re.DOTALL)
+_TYPES = {
+    "`int`": "a whole number",
+    "`float`": "a number",
+    "`str`": "a text",
+    "`bool`": "true or false",
+    "`object`": "an object",
+    "`array`": "a list",
+    "`null`": "null",
+}
+_SECRET = re.compile(r"connectionstring|passw|pwd|secret|token|credential|user", re.IGNORECASE)
+
+
+def explained(text: str, values: dict[str, Any]) -> SettingsError:
+    """msgspec's complaint about those values, as key, value and expectation."""
+    match = _PATH.match(text)
+    path, expected = (match["path"] or "", match["expected"]) if match else ("", text)
+    for pattern, reason in ((_UNKNOWN, "there is no such setting"), (_MISSING, "this setting is required")):
+        named = pattern.search(expected)
+        if named:
+            path, expected = f"{path}.{named['name']}".lstrip("."), reason
+    return SettingsError(path, _shown(path, _value_at(values, path)), _in_words(path, expected))
+
+
+def _in_words(path: str, expected: str) -> str:
+    pattern = _PATTERN.search(expected)
+    if pattern:
+        return f"expected {PATTERNS[ast.literal_eval(pattern['pattern'])]}"
+    if expected.startswith("Invalid enum value"):
+        return f"expected one of {', '.join(_choices(path))}"
+    for name, words in _TYPES.items():
+        expected = expected.replace(name, words)
+    return expected[:1].lower() + expected[1:]
+
+
+def _choices(path: str) -> tuple[str, ...]:
+    section, _, key = path.partition(".")
+    fields = msgspec.structs.fields(SECTIONS[section] or Settings)
+    return next((get_args(field.type) for field in fields if field.encode_name == key), ())
+
+
+def _shown(path: str, value: Any) -> Any:
+    """A value as an error may show it: nothing that may hold a password, and no more than a line."""
+    if _SECRET.search(path) or (isinstance(value, str) and "://" in value):
+        return "***"
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "a list"
+    return value[:200] if isinstance(value, str) else value
+
+
+def _value_at(values: Any, path: str) -> Any:
+    for step in re.findall(r"[^.\[\]]+", path):
+        try:
+            values = values[int(step)] if isinstance(values, list) else values[step]
+        except (LookupError, ValueError, TypeError):
+            return None
+    return values
