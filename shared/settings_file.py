@@ -54,7 +54,8 @@ def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, text in environment.items():
         section, separator, rest = name.partition("__")
-        _check_name(name, section, rest)
+        if separator:
+            _check_name(name, section, rest)
         if section not in SECTIONS or bool(separator) != (SECTIONS[section] is not None):
             continue
         value = _parsed(name, text) if section == "Topics" else text
@@ -67,12 +68,11 @@ def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
 
 def _check_name(name: str, section: str, rest: str) -> None:
     """Refuses what is meant as a setting and would be overlooked."""
-    if not rest:
+    if section in SECTIONS and rest and SECTIONS[section] is not None:
         return
     if section in SECTIONS:
-        if SECTIONS[section] is None:
-            raise SettingsError(name, "***", f"there is no such setting; {section} is given whole, as JSON")
-        return
+        how = f"a setting is named {section}__…" if SECTIONS[section] else f"{section} is given whole, as JSON"
+        raise SettingsError(name, "***", f"there is no such setting; {how}")
     meant = next((one for one in SECTIONS if one.lower() == section.lower()), None)
     if meant is not None:
         raise SettingsError(name, "***", f"there is no such setting; names are written as in the file, such as {meant}__…")
