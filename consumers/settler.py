@@ -48,12 +48,6 @@ class Settler:
         self._waiting.append(settlement)
         self._loop.call_soon_threadsafe(self._notice)
 
-    def renewed(self, old: Lease, new: Lease) -> None:
-        """The delivery was claimed anew by this same consumer: what waits to end it is sent with the lease of now."""
-        for position in range(len(self._waiting)):  # threads may append meanwhile
-            if self._waiting[position].lease == old:
-                self._waiting[position] = replace(self._waiting[position], lease=new)
-
     def _notice(self) -> None:
         self._idle.clear()
         self._reported.set()
@@ -79,10 +73,7 @@ class Settler:
         results = await self._deliveries.settle(batch, self._max_finished)
         self._unsure = 0
         for settlement, took_effect in zip(batch, results, strict=True):
-            current = self._waiting.popleft()
-            if not took_effect and current is not settlement:  # refused for its old lease; goes again with the one of now
-                self._waiting.append(current)
-                continue
+            self._waiting.popleft()
             lease = None if took_effect else self._lease_now(settlement)
             if lease is not None and lease != settlement.lease:  # claimed anew by this consumer while it was reported
                 self._waiting.append(replace(settlement, lease=lease))

@@ -196,7 +196,7 @@ class Worker:
         finally:
             for topic, count in counts.items():
                 self._capacities[topic].reserved[topic] -= count
-            for line in self._lines[1:] and self._lines:  # alone, nobody waits for this room
+            for line in self._lines:  # a reader may wait for this room, also that of the line that claimed in vain
                 line.reader.room.set()
 
     def _free(self, topic: str) -> int:
@@ -217,7 +217,6 @@ class Worker:
         for entry in entries:
             known = self._held.at(entry.stream, entry.entry_id)
             if known is not None:  # claimed from ourselves: renewals had failed for a whole lease, and it still runs
-                line.settler.renewed(known.lease, lease_of(entry))
                 known.lease, known.confirmed_s, known.lost = lease_of(entry), entry.leased_s, False
                 continue
             delivery = self._delivery(line, entry)

@@ -14,6 +14,7 @@ from consumers.line import Line
 from consumers.message import Message
 from consumers.worker import Worker
 from shared.errors import Outage
+from shared.store.messages import deliver_now
 from tests.consumers.conftest import MakeWorker, Own
 from tests.consumers.flow import Flow
 from tests.consumers.making import make_handler
@@ -261,7 +262,7 @@ async def test_claimed_from_oneself_after_its_end_is_settled_once(make_worker: M
 
     assert await line.claim_once() == 1
 
-    await line.settler.run_once()
+    await _settle(worker, 1)
     assert (worker.counts["finished"], worker.counts["fenced"], len(worker._held)) == (1, 0, 0)
     assert work.started == Counter([delivery.record.id])
     assert await flow.pending() == {}
@@ -287,7 +288,7 @@ async def test_a_lost_lease_that_comes_back_is_renewed_again(make_worker: MakeWo
 
 
 async def test_a_worker_never_starts_an_id_that_it_still_holds(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
-    """The message comes back in another entry while its lost delivery still runs here: it waits until that has ended."""
+    """The message comes in another entry while its lost delivery still runs here: it is put back until that has ended."""
     worker, line, (delivery,) = await _running(make_worker, flow, work)
     stranger = (await make_worker("stranger"))._lines[0].deliveries
     await flow.steal()
@@ -296,12 +297,14 @@ async def test_a_worker_never_starts_an_id_that_it_still_holds(make_worker: Make
     assert await line.reader.run_once() == 1
 
     assert worker._held.all() == [delivery]
-    (again,) = await flow.pending()
-    assert again != delivery.lease.entry_id
+    await line.settler.run_once()
+    view = await flow.view(delivery.record.id)
+    assert (view.status, view.attempts, worker.counts["put back"]) == ("scheduled", 0, 1)
     work.go.set()
     await _settle(worker, 1)
-    assert worker.counts["fenced"] == 1
-    await line.hand_back_unknown()
+    assert (worker.counts["fenced"], len(worker._held)) == (1, 0)
+    await deliver_now(flow.store, delivery.record.id)
+    await flow.forward()
     assert await line.reader.run_once() == 1
     await _settle(worker, 1)
     assert work.started == {delivery.record.id: 2}

@@ -51,6 +51,20 @@ async def test_with_no_slot_free_it_asks_for_nothing_until_one_is(make_worker: M
     assert await reader.run_once() == 1
 
 
+async def test_room_that_was_kept_for_a_claim_in_vain_is_told_of(make_worker: MakeWorker) -> None:
+    """While a claim is under way its room is not planned with; when nothing came of it, the reader goes on at once."""
+    worker = await make_worker()
+    reader = worker._lines[0].reader
+    with worker._reserved({"alpha": 4}):
+        waiting = asyncio.create_task(reader.run_once())
+        await asyncio.sleep(0)
+        assert worker._plan() == {}
+        assert not waiting.done()
+
+    assert await asyncio.wait_for(waiting, 0.5) == 0
+    assert worker._plan() != {}
+
+
 @pytest.mark.leaves("stream", "index")
 async def test_it_receives_what_arrives_while_it_waits(make_worker: MakeWorker, flow: Flow) -> None:
     """A message that becomes ready during the wait ends it."""

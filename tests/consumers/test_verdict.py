@@ -12,10 +12,9 @@ from consumers.outcomes import Dead, Retry
 from consumers.verdict import (
     MAX_DEFERRAL_AGE_MS,
     MAX_DEFERRALS,
-    NEWER_RECORD_RETRY_MS,
     describe,
     finished,
-    newer,
+    put_back,
     spent,
     unreadable,
     verdict,
@@ -266,13 +265,13 @@ def test_an_unreadable_entry_is_buried_as_it_is() -> None:
     assert (settlement.message_id, settlement.text, settlement.topic) == ("some-id", "", "alpha")
 
 
-def test_a_newer_record_is_put_back_and_costs_nothing() -> None:
-    """A record of a newer format waits for a newer worker with attempts and deferrals unchanged."""
+def test_what_cannot_be_started_here_is_put_back_and_costs_nothing() -> None:
+    """It waits as long as is said, with attempts and deferrals unchanged and no error."""
     entry = make_delivery(attempts=2, deferrals=4).entry
 
-    settlement = newer(entry, "some-id")
+    settlement = put_back(entry, "some-id", 5_000)
 
-    assert (settlement.outcome, settlement.number) == ("retry", NEWER_RECORD_RETRY_MS)
+    assert (settlement.outcome, settlement.number) == ("retry", 5_000)
     assert (settlement.attempts, settlement.deferrals, settlement.text) == (2, 4, "")
 
 
