@@ -1,0 +1,106 @@
+"""Who may import whom, and who may do what: read from the source, so that no one slips in."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SERVICES = ("producer", "dispatcher", "consumers")
+PACKAGES = (*SERVICES, "shared", "cli", "examples")
+
+
+def sources(*packages: str) -> list[Path]:
+    return sorted(file for package in packages for file in (ROOT / package).rglob("*.py"))
+
+
+def imported(file: Path) -> Iterator[str]:
+    """Full names of all modules and names that a file imports, anywhere in it."""
+    package = file.relative_to(ROOT).with_suffix("").parts[:-1]
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom):
+            base = [*package[: len(package) - node.level + 1]] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def attributes(file: Path) -> set[str]:
+    """Dotted names that a file uses, such as ``os.environ``."""
+    return {
+        ast.unparse(node) for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.Attribute)
+    }
+
+
+def importers(files: list[Path], *roots: str) -> set[str]:
+    """The files of those that import any of the roots or what is below them."""
+    return {
+        str(file.relative_to(ROOT))
+        for file in files
+        if any(name == root or name.startswith(f"{root}.") for name in imported(file) for root in roots)
+    }
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_there_is_something_to_look_at(package: str) -> None:
+    """A rule about files that are not found would hold for ever."""
+    assert sources(package)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_services_import_no_other_service(service: str) -> None:
+    """What they share lies in ``shared``; each can be changed, started and replaced alone."""
+    others = [one for one in (*PACKAGES, "tests") if one not in {service, "shared"}]
+
+    assert importers(sources(service), *others) == set()
+    assert importers(sources(service), "shared") != set()
+
+
+def test_shared_imports_none_of_those_that_share_it() -> None:
+    """Dependencies point one way."""
+    assert importers(sources("shared"), *SERVICES, "cli", "examples", "tests") == set()
+
+
+def test_only_the_store_imports_redis() -> None:
+    """Redis is known in one place; everything else speaks of messages, deliveries and outages."""
+    found = importers(sources(*PACKAGES), "redis", "valkey", "hiredis")
+
+    assert found != set()
+    assert {name for name in found if not name.startswith("shared/store/")} == set()
+
+
+def test_only_the_pool_starts_threads() -> None:
+    """One place knows how many threads there are and what becomes of them."""
+    starting = {"threading.Thread", "threading.Timer", "asyncio.to_thread"}
+    pools = ("concurrent.futures", "multiprocessing", "_thread")
+    starters = {
+        str(file.relative_to(ROOT))
+        for file in sources(*SERVICES, "shared")
+        if starting & (attributes(file) | set(imported(file)))
+        or any(used.endswith(".run_in_executor") for used in attributes(file))
+    }
+
+    assert starters == {"consumers/pool.py"}
+    assert importers(sources(*SERVICES, "shared"), *pools) == set()
+
+
+def test_only_the_settings_file_reads_the_environment() -> None:
+    """A process does what its settings say: no module has a variable of its own."""
+    reading = {"os.environ", "os.environb", "os.getenv", "os.getenvb"}
+
+    readers = {
+        str(file.relative_to(ROOT)) for file in sources(*SERVICES, "shared") if reading & (attributes(file) | set(imported(file)))
+    }
+
+    assert readers == {"shared/settings_file.py"}
+
+
+def test_the_producer_knows_no_stream_and_the_dispatcher_no_handler() -> None:
+    """Each knows its own stretch of the way: no producer dispatches or delivers, no dispatcher accepts or delivers."""
+    assert importers(sources("producer"), "shared.store.delivery", "shared.store.due", "shared.store.scripts") == set()
+    assert importers(sources("dispatcher"), "shared.store.accept", "shared.store.scripts") == set()
+    assert importers(sources("consumers"), "shared.store.accept", "shared.store.scripts") == set()
