@@ -32,21 +32,25 @@ async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic:
     for a cursor that is none.
     """
     number, before_ms, last_id = _parse_cursor(cursor, len(store.partitions))
-    total, letters = 0, list[View]()
+    total = 0
     with outages():
         for partition in store.partitions:
             total += int(await partition.client.zcard(partition.keys.dead))
-    looked = 0
-    while number < len(store.partitions) and looked < limit:
-        batch = await _batch(store, number, before_ms, last_id, limit - looked)
-        looked += len(batch)
-        letters += (view for _, _, view in batch if view is not None and topic in (None, view.topic))
+    looked = list[tuple[int, _Letter]]()
+    while number < len(store.partitions) and len(looked) <= limit:  # one more than the page holds: whether another follows
+        batch = await _batch(store, number, before_ms, last_id, limit + 1 - len(looked))
+        looked += ((number, letter) for letter in batch)
         if batch:
             last_id, before_ms, _ = batch[-1]
         else:
             number, before_ms, last_id = number + 1, None, ""
-    more = number < len(store.partitions)
-    return Page(letters, f"{number}.{before_ms if before_ms is not None else ''}.{last_id}" if more else None, total)
+    views = [view for _, (_, _, view) in looked[:limit] if view is not None and topic in (None, view.topic)]
+    return Page(views, _cursor(*looked[limit - 1]) if len(looked) > limit else None, total)
+
+
+def _cursor(number: int, letter: _Letter) -> str:
+    message_id, died_ms, _ = letter
+    return f"{number}.{died_ms}.{message_id}"
 
 
 def _parse_cursor(cursor: str | None, partitions: int) -> tuple[int, int | None, str]:

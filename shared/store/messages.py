@@ -215,7 +215,7 @@ async def _change(store: Store, message_id: str, due: str, record: bytes, seen: 
     keys = place.partition.keys
     answer = await CHANGE.run(
         place.partition.client,
-        [keys.index, keys.due(place.topic)],
+        [keys.index, keys.due(place.topic), keys.errors(message_id)],
         [message_id, keys.wake_channel, due, record, seen],
     )
     if answer[0] in (b"moved", b"absent"):
@@ -223,7 +223,7 @@ async def _change(store: Store, message_id: str, due: str, record: bytes, seen: 
     if answer[0] == b"stale":
         return None
     attempts = answer[3].partition(b" ")[0]
-    return _view(place, [b"waiting", answer[1], attempts, answer[2], []])
+    return _view(place, [b"waiting", answer[1], attempts, answer[2], answer[4]])
 
 
 async def _refuse(store: Store, message_id: str, wanted: str) -> None:

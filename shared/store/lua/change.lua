@@ -1,12 +1,12 @@
 -- change: moves a waiting message to another due time, or replaces its record, or both.
 --
--- KEYS[1] index  KEYS[2] due set
+-- KEYS[1] index  KEYS[2] due set  KEYS[3] errors of the message
 -- ARGV[1] message id  ARGV[2] wake-up channel
 -- ARGV[3] new due time, ms (a past one is now); 'now'; '' keeps it
 -- ARGV[4] new record (of the same id); '' keeps it
 -- ARGV[5] the record the caller has seen; '' where any will do
 --
--- Returns {'changed', score, record, attempts and deferrals}
+-- Returns {'changed', score, record, attempts and deferrals, {errors}}
 --         {'stale'}            the record is another than the one seen: nothing is written
 --         {'moved'}            it is in its stream: too late
 --         {'absent'}           it is not waiting
@@ -31,6 +31,7 @@ if ARGV[3] ~= '' then
   fresh = wanted > now and score_at(id, wanted) or math.min(fresh, score_at(id, now))
 end
 local head = head_score(KEYS[2])
+local errors = redis.call('LRANGE', KEYS[3], 0, -1)
 
 redis.call('ZREM', KEYS[2], member)
 redis.call('ZADD', KEYS[2], score_text(fresh), record)
@@ -40,4 +41,4 @@ else
   redis.call('HSET', KEYS[1], id, 'due ' .. score_text(fresh) .. ' ' .. rest)
 end
 if fresh < tonumber(score) then wake(ARGV[2], KEYS[2], head, fresh) end
-return {'changed', score_text(fresh), record, rest}
+return {'changed', score_text(fresh), record, rest, errors}
