@@ -36,7 +36,7 @@ async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic:
     with outages():
         for partition in store.partitions:
             total += int(await partition.client.zcard(partition.keys.dead))
-    looked = list[tuple[int, _Letter]]()
+    looked = list[tuple[int, _Found]]()
     while number < len(store.partitions) and len(looked) <= limit:  # one more than the page holds: whether another follows
         batch = await _batch(store, number, before_ms, last_id, limit + 1 - len(looked))
         looked += ((number, letter) for letter in batch)
@@ -48,7 +48,7 @@ async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic:
     return Page(views, _cursor(*looked[limit - 1]) if len(looked) > limit else None, total)
 
 
-def _cursor(number: int, letter: _Letter) -> str:
+def _cursor(number: int, letter: _Found) -> str:
     message_id, died_ms, _ = letter
     return f"{number}.{died_ms}.{message_id}"
 

@@ -67,6 +67,7 @@ async def test_pages_hold_every_letter_once_newest_first(api: Api, stages: Stage
     died = [item["settled_at"] for item in items]
     assert died == sorted(died, reverse=True)
     assert all(len(page) <= limit for page in found)
+    assert found[-1], "the last page has no cursor, so none is empty"
 
 
 @pytest.mark.parametrize("limit", [1, 7, 30])

@@ -80,3 +80,18 @@ async def test_swagger_ui_and_everything_it_loads_come_from_the_service(api: Api
         assert url.startswith(api.url), f"{asset} comes from elsewhere"
         answer = await api.get(url.removeprefix(api.url))
         assert (answer.status, bool(answer.content)) == (200, True), asset
+
+
+async def test_answers_are_held_against_the_description_strictly(api: Api) -> None:
+    """The check behind every test of this folder notices a status, a media type, a field and a type that are not described."""
+    body = (await api.get("/health/live")).content
+
+    for status, media_type, content in (
+        (418, "application/json", body),
+        (200, "text/plain", body),
+        (200, "application/json", b'{"status": "ok", "surprise": 1}'),
+        (200, "application/json", b'{"status": 1}'),
+        (200, "application/json", b"{}"),
+    ):
+        with pytest.raises(AssertionError, match="described"):
+            api.description.check("GET", "/health/live", status, media_type, content)
