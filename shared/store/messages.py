@@ -8,7 +8,7 @@ import msgspec
 
 from shared.errors import NotFound, TooLate
 from shared.ids import parse_id
-from shared.record import Record, UnreadableRecord, decode_record, encode_record
+from shared.record import Record, decode_record, encode_record
 from shared.store.keys import GROUP
 from shared.store.partition import Partition, Store
 from shared.store.scripts import CANCEL, CHANGE, GET
@@ -197,7 +197,7 @@ async def change(store: Store, message_id: str, *, due_ms: int | None = None, bo
 
 def _rewritten(seen: View, body: Record) -> bytes:
     if seen.record is None:
-        raise UnreadableRecord(f"the stored record of {seen.id} cannot be read")
+        raise TooLate(seen.id, "stored in a form that cannot be read", "change")
     options = msgspec.structs.replace(seen.record.options, content_type=body.options.content_type)
     return encode_record(Record(seen.id, seen.record.created_ms, body.kind, body.body, options))
 

@@ -121,3 +121,17 @@ async def test_an_expired_message_is_not_delivered(make_service: MakeService) ->
 
     assert (await service.settled(accepted["id"]))["status"] == "expired"
     assert service.records() == []
+
+
+async def test_several_partitions_are_dispatched_and_consumed_without_a_leader(make_service: MakeService) -> None:
+    """With three partitions and two of each process, every message of a large batch is started once, whichever holds it."""
+    service = make_service(Partitions=3)
+    await service.start(dispatchers=2, consumers=2)
+    batch = [{"topic": "work", "delay": "300ms"} for _ in range(1600)]
+
+    _, accepted = await service.call("POST", "/messages/batch", batch)
+
+    await service.all_ended(1600)
+    await service.drained()
+    assert sorted(one["id"] for one in service.records("start")) == sorted(accepted["ids"])
+    assert {message_id.split("-")[1] for message_id in accepted["ids"]} == {"0", "1", "2"}
