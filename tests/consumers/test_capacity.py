@@ -182,3 +182,14 @@ def test_topics_share_the_slots_evenly() -> None:
     plan = capacity.plan()
 
     assert sorted(plan.values()) == [3, 3, 4]
+
+
+def test_slow_topics_share_the_slots_evenly_beside_a_fast_one() -> None:
+    """The look-ahead of a fast topic does not let the first of two slow ones take all the slots."""
+    capacity = Capacity(["fast", "slow", "unknown"], 10, 100)
+    _measure(capacity, "fast", FAST_S)
+    _measure(capacity, "slow", SLOW_S)
+
+    for _ in range(3):  # whoever's turn it is to be first
+        plan = capacity.plan()
+        assert (plan["slow"], plan["unknown"]) == (5, 5)

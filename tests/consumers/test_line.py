@@ -30,7 +30,7 @@ class Held:
 
     def handle(self, message: Message) -> None:
         self.started[message.id] += 1
-        self.go.wait(10)
+        self.go.wait(60)  # longer than any test waits for anything else
 
 
 @pytest.fixture

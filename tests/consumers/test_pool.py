@@ -219,7 +219,7 @@ async def test_an_abandoned_thread_is_replaced_and_its_late_result_ignored(make_
     def hang(_: Message) -> None:
         thread.append(threading.current_thread())
         hangs.set()
-        release.wait(10)
+        release.wait(60)
 
     hung, after = make_delivery(hang), make_delivery()
     pool.put(hung)
@@ -246,7 +246,7 @@ async def test_a_pool_keeps_its_size_after_abandoned_threads_came_back(make_pool
 
     def hang(_: Message) -> None:
         hangs.set()
-        release.wait(10)
+        release.wait(60)
 
     hung = make_delivery(hang)
     pool.put(hung)
@@ -374,7 +374,7 @@ async def test_a_handler_that_blocks_its_loop_gets_the_loop_replaced(make_pool: 
     async def block(message: Message) -> None:
         loops[message.id] = asyncio.get_running_loop()
         starts.set()
-        release.wait(10)
+        release.wait(60)
 
     async def note(message: Message) -> None:
         loops[message.id] = asyncio.get_running_loop()
@@ -390,13 +390,16 @@ async def test_a_handler_that_blocks_its_loop_gets_the_loop_replaced(make_pool: 
 
     await eventually(lambda: ends.has(waiting))
     assert pool.abandoned == 1
+    unnoticed = make_delivery(note)
+    pool.intake.put(unnoticed)  # only whoever looks by itself finds it: the old loop must not
     release.set()
     await eventually(lambda: pool.abandoned == 0)
+    assert not ends.has(unnoticed)
     after = [make_delivery(note) for _ in range(20)]
     for one in after:
         pool.put(one)
-    await eventually(lambda: ends.has(*after))
-    assert {loops[one.record.id] for one in (waiting, *after)} == {loops[waiting.record.id]}
+    await eventually(lambda: ends.has(unnoticed, *after))
+    assert {loops[one.record.id] for one in (waiting, unnoticed, *after)} == {loops[waiting.record.id]}
     assert loops[blocking.record.id] is not loops[waiting.record.id]
     assert ends.late == [blocking]
 

@@ -39,7 +39,7 @@ class Log:
 
     def hold(self, message: Message) -> None:
         self.messages.append(message)
-        self.go.wait(10)
+        self.go.wait(60)  # longer than any test waits for anything else
 
     async def handle_async(self, message: Message) -> None:
         self.messages.append(message)
