@@ -11,6 +11,7 @@ from shared.errors import Outage
 from shared.settings import RedisSettings
 from shared.store.connect import Client, command_client
 from shared.store.preflight import Preflight, _version_warnings, inspect, report
+from tests.support.server import chosen_binary
 
 SAFE = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
 
@@ -25,6 +26,7 @@ async def own_redis(own_server_url: str) -> AsyncIterator[Client]:
     await client.aclose()
 
 
+@pytest.mark.skipif(chosen_binary() is not None, reason="another binary takes the bundled server's place")
 async def test_the_bundled_server_is_safe(own_redis: Client) -> None:
     """What `make run` starts needs no warning, and says what it is."""
     found = await inspect(own_redis)

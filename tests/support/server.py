@@ -34,7 +34,7 @@ def chosen_server(folder: Path) -> Iterator[str]:
 @contextmanager
 def private_server(folder: Path, *options: str) -> Iterator[BundledServer]:
     """A server of one's own, to stop, kill and start again: the chosen binary, else the bundled one."""
-    server = BundledServer(folder / "data", folder / "redis.log", options=options, binary=_chosen_binary())
+    server = BundledServer(folder / "data", folder / "redis.log", options=options, binary=chosen_binary())
     server.start()
     try:
         yield server
@@ -42,7 +42,8 @@ def private_server(folder: Path, *options: str) -> Iterator[BundledServer]:
         server.stop()
 
 
-def _chosen_binary() -> Path | None:
+def chosen_binary() -> Path | None:
+    """The server's binary that ``TEST_SERVER`` names, if it does."""
     choice = os.environ.get(CHOICE, "")
     return Path(choice).resolve(strict=True) if "/" in choice and "://" not in choice else None
 
