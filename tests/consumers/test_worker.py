@@ -438,7 +438,8 @@ async def test_silence_makes_it_unready_and_an_answer_ready_again(own: Own, monk
         own.server.kill()
         await eventually(is_not_ready, what="it turns unready")
         _, details = await worker.health()
-        assert "no answer from Redis for 0.2 s: connection" in details["reasons"][0]
+        assert "no answer from Redis for 0." in details["reasons"][0]
+        assert " s: connection" in details["reasons"][0]
         own.server.start()
         await eventually(is_ready, what="it turns ready again")
 
