@@ -63,8 +63,9 @@ def load_handlers(topics: dict[str, TopicSettings]) -> dict[str, Handler]:
         key = f"Topics[{name}].Handler"
         try:
             importlib.import_module(topic.handler)
-        except ModuleNotFoundError as error:
-            raise SettingsError(key, topic.handler, f"expected a module that can be imported: {error}") from error
+        except Exception as error:  # whatever a user's module raises while it is imported
+            reason = f"{type(error).__name__}: {error}"
+            raise SettingsError(key, topic.handler, f"expected a module that can be imported: {reason}") from error
         if name not in _handlers:
             raise SettingsError(key, topic.handler, f'expected a module with a function decorated @handler("{name}")')
         found[name] = _handlers[name]

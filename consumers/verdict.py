@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from consumers.delivery import Delivery
 from consumers.outcomes import Dead, Retry
 from consumers.registry import ERROR_BYTES
-from shared.ids import parse_id
 from shared.store.delivery import Entry, Lease, Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 
 MAX_DEFERRALS = 1_000
 MAX_DEFERRAL_AGE_MS = 86_400_000
-"""A retry that does not count is counted after all beyond this number, or this long after the message was made and due."""
+"""A retry that does not count is counted after all beyond this number, or this long after the first of them."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -27,11 +28,15 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
         return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure, delivery.attempt)
     asked_ms = error.wanted_ms if isinstance(error, Retry) else None
     if asked_ms is not None and _may_defer(delivery, error, ended_ms):
-        return _retry(delivery, failure, asked_ms, delivery.entry.attempts, delivery.entry.deferrals + 1)
+        return replace(
+            _retry(delivery, failure, asked_ms, delivery.entry.attempts),
+            deferrals=delivery.entry.deferrals + 1,
+            deferred_since_ms=delivery.entry.deferred_since_ms or ended_ms,
+        )
     if delivery.attempt >= delivery.policy.max_attempts:
         return _dead(delivery, f"all {delivery.attempt} attempts failed", failure, delivery.attempt)
     delay_ms = delivery.policy.backoff.delay_ms(delivery.attempt) if asked_ms is None else asked_ms
-    return _retry(delivery, failure, delay_ms, delivery.attempt, delivery.entry.deferrals)
+    return _retry(delivery, failure, delay_ms, delivery.attempt)
 
 
 def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Settlement:
@@ -81,6 +86,7 @@ def put_back(entry: Entry, message_id: str, delay_ms: int) -> Settlement:
         number=delay_ms,
         attempts=entry.attempts,
         deferrals=entry.deferrals,
+        deferred_since_ms=entry.deferred_since_ms,
         record_bytes=len(entry.record),
     )
 
@@ -92,12 +98,11 @@ def lease_of(entry: Entry) -> Lease:
 def _may_defer(delivery: Delivery, error: BaseException, now_ms: int) -> bool:
     if not isinstance(error, Retry) or error.counts:
         return False
-    parsed = parse_id(delivery.record.id)
-    since = max(delivery.record.created_ms, int(parsed.score) if parsed else 0)
-    return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since < MAX_DEFERRAL_AGE_MS
+    since_ms = delivery.entry.deferred_since_ms or now_ms
+    return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since_ms < MAX_DEFERRAL_AGE_MS
 
 
-def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int, deferrals: int) -> Settlement:
+def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int) -> Settlement:
     return Settlement(
         delivery.lease,
         delivery.record.id,
@@ -106,7 +111,8 @@ def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int, defer
         text=failure,
         number=delay_ms,
         attempts=attempts,
-        deferrals=deferrals,
+        deferrals=delivery.entry.deferrals,
+        deferred_since_ms=delivery.entry.deferred_since_ms,
         record_bytes=len(delivery.entry.record),
     )
 

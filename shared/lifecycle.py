@@ -38,7 +38,7 @@ def run(service: str, main: Main) -> None:
     try:
         code = asyncio.run(_with_signals(settings, main))
     except SettingsError as error:
-        logger.error("bad settings: {}", error)
+        logger.opt(exception=error.__cause__).error("bad settings: {}", error)
         code = BAD_SETTINGS
     except Exception:  # noqa: BLE001 - logged with its traceback before the process ends
         logger.exception("{} failed", service)

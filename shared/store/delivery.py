@@ -36,6 +36,8 @@ class Entry:
     record: bytes
     leased_s: float
     """Monotonic time before which the lease did not begin to run."""
+    deferred_since_ms: int = 0
+    """When the first of its deferrals was asked for; 0 where there was none."""
 
     @property
     def topic(self) -> str:
@@ -74,6 +76,8 @@ class Settlement:
     """retry: attempts spent, this one included where it counts."""
     deferrals: int = 0
     """retry: retries that did not count."""
+    deferred_since_ms: int = 0
+    """retry: when the first of them was asked for."""
     header: str = ""
     """dead: first line of the dead letter (JSON)."""
     record_bytes: int = 0
@@ -187,15 +191,17 @@ class Deliveries:
     def _entry(self, stream: str, entry_id: str, deliveries: int, fields: dict[bytes, Any], since: float) -> Entry:
         # A lease cannot have begun before its entry was added: that bounds a read that waited.
         added = self._partition.clock.monotonic_s(int(entry_id.partition("-")[0]))
+        deferrals, since_ms = _parse_deferrals(fields.get(b"deferrals"))
         return Entry(
             stream,
             entry_id,
             deliveries,
             _number(fields.get(b"due")),
             _number(fields.get(b"attempts")) + max(0, deliveries - 2),
-            _number(fields.get(b"deferrals")),
+            deferrals,
             fields.get(b"message", b""),
             min(max(since, added), time.monotonic()),
+            since_ms,
         )
 
     async def settle(self, settlements: Sequence[Settlement], max_finished: int) -> list[bool]:
@@ -218,7 +224,7 @@ class Deliveries:
                 number_of(keys.errors(one.message_id)) if with_errors else 0,
                 one.text, one.number,
                 number_of(keys.due(one.topic)) if one.outcome == "retry" else 0,
-                one.header if one.outcome == "dead" else f"{one.attempts} {one.deferrals or ''}".rstrip(),
+                one.header if one.outcome == "dead" else f"{one.attempts} {_deferrals_text(one)}".rstrip(),
             )  # fmt: skip
         return [bool(result) for result in await SETTLE.run(self._client, key_list, arguments)]
 
@@ -261,7 +267,7 @@ class Deliveries:
                 return "-", []
         entries = []
         for entry_id, deliveries, due_ms, attempts, record, deferrals in answer[1:]:
-            fields = {b"due": due_ms, b"attempts": attempts, b"message": record, b"deferrals": deferrals or 0}
+            fields = {b"due": due_ms, b"attempts": attempts, b"message": record, b"deferrals": deferrals}
             entries.append(self._entry(stream, entry_id.decode(), deliveries, fields, since))
         return answer[0].decode(), entries
 
@@ -302,6 +308,17 @@ def _number(value: Any) -> int:
         return int(value or 0)
     except ValueError:
         return 0
+
+
+def _deferrals_text(settlement: Settlement) -> str:
+    since = f"/{settlement.deferred_since_ms}" if settlement.deferred_since_ms else ""
+    return f"{settlement.deferrals}{since}" if settlement.deferrals else ""
+
+
+def _parse_deferrals(value: Any) -> tuple[int, int]:
+    """How many, and since when (ms)."""
+    count, _, since_ms = (value or b"").partition(b"/")
+    return _number(count), _number(since_ms)
 
 
 def _fields(flat: Any) -> dict[bytes, Any]:

@@ -136,20 +136,22 @@ def test_a_retry_that_does_not_count_is_bounded_by_number() -> None:
 
 
 def test_a_retry_that_does_not_count_is_bounded_by_age() -> None:
-    """A day after the message was made and due, being put off counts."""
-    free = verdict(make_delivery(), Retry(5, counts=False), DUE_MS + MAX_DEFERRAL_AGE_MS - 1, "w")
-    counted = verdict(make_delivery(), Retry(5, counts=False), DUE_MS + MAX_DEFERRAL_AGE_MS, "w")
+    """A day after the first time that it was put off, being put off counts."""
+    first = verdict(make_delivery(), Retry(5, counts=False), ENDED_MS, "w")
+    delivery = make_delivery(deferrals=1)
+    delivery.entry = replace(delivery.entry, deferred_since_ms=first.deferred_since_ms)
 
-    assert (free.attempts, free.deferrals) == (0, 1)
-    assert (counted.attempts, counted.deferrals) == (1, 0)
+    free = verdict(delivery, Retry(5, counts=False), ENDED_MS + MAX_DEFERRAL_AGE_MS - 1, "w")
+    counted = verdict(delivery, Retry(5, counts=False), ENDED_MS + MAX_DEFERRAL_AGE_MS, "w")
+
+    assert (first.deferrals, first.deferred_since_ms) == (1, ENDED_MS)
+    assert (free.attempts, free.deferrals, free.deferred_since_ms) == (0, 2, ENDED_MS)
+    assert (counted.attempts, counted.deferrals) == (1, 1)
 
 
-def test_the_age_of_a_message_due_in_the_past_is_that_of_its_making() -> None:
-    """A due time long before the message was made takes nothing from its time."""
-    delivery = make_delivery(due_ms=DUE_MS - 10 * MAX_DEFERRAL_AGE_MS)
-    delivery.record = msgspec.structs.replace(delivery.record, created_ms=DUE_MS)
-
-    settlement = verdict(delivery, Retry(5, counts=False), DUE_MS + 1_000, "w")
+def test_a_message_moved_far_ahead_or_replayed_late_can_be_put_off() -> None:
+    """Its age counts from the first time that it was put off, not from the time that it was first meant for."""
+    settlement = verdict(make_delivery(), Retry(5, counts=False), DUE_MS + 90 * MAX_DEFERRAL_AGE_MS, "w")
 
     assert (settlement.attempts, settlement.deferrals) == (0, 1)
 

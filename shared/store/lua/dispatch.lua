@@ -51,7 +51,7 @@ if limit > 0 then
     local index = {}
     for i = 1, #ids do
       local due = string.format('%d', math.floor(tonumber(found[2 * i])))
-      local attempts, deferrals = string.match(places[i] or '', '^due %S+ (%d+) ?(%d*)')
+      local attempts, deferrals = string.match(places[i] or '', '^due %S+ (%d+) ?(%S*)')
       local entry
       if deferrals and deferrals ~= '' then
         entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts, 'deferrals', deferrals, 'message', members[i])

@@ -10,7 +10,7 @@
 --   7 text: finished: what is kept (JSON, '' keeps none); retry, dead: this attempt's error (JSON, '' none)
 --   8 finished: retention, ms; retry: delay, ms; dead: errors kept
 --   9 retry: number of its due set in KEYS; else 0
---  10 retry: attempts spent and, where there are some, deferrals: '2' or '2 5'; dead: first line of the dead record (JSON); else ''
+--  10 retry: attempts spent and, where there are some, deferrals: '2' or '2 5/1790000000000'; dead: first line of the dead record (JSON); else ''
 --
 -- Returns per delivery: 1 settled; 0 refused, the lease is not this consumer's (any more): nothing is written for it
 --

@@ -1,5 +1,5 @@
 -- entry_fields(stream, entry): the fields of a stream entry: due (ms), attempts spent before it, record,
--- deferrals ('' none: retries that did not count as attempts); nil where it is gone.
+-- deferrals ('' none; '<retries that did not count as attempts>/<ms of the first>'); nil where it is gone.
 -- lost_attempts(deliveries): the lost deliveries that count. Whether the first lost one had started is not known, so it is
 -- free; a claimed one starts at once, so from the second on each counts.
 local function fields_of(flat)
