@@ -66,14 +66,14 @@ async def test_sigterm_under_load_finishes_hands_back_and_leaves_the_group(
 @pytest.mark.leaves("dead")
 async def test_a_poison_message_ends_in_the_dead_letters_and_spares_its_neighbours(make_service: MakeService) -> None:
     """A message that kills its worker each time is buried after its attempts; the others beside it are delivered."""
-    service = make_service(Consumers__LeaseMs=300, Retry__MaxAttempts=2)
+    service = make_service(Consumers__LeaseMs=1000, Retry__MaxAttempts=2)
     await service.start(consumers=2)
     _, poison = await service.call("POST", "/messages", {"topic": "work", "body": {"kill": True}})
     neighbours = [{"topic": "work", "delay": number * 0.02, "body": {"sleep": 0.05}} for number in range(100)]
     _, accepted = await service.call("POST", "/messages/batch", neighbours)
 
     respawning = asyncio.create_task(_respawn(service))
-    buried = await service.settled(poison["id"], within_s=40)
+    buried = await service.settled(poison["id"], within_s=60)
     for message_id in accepted["ids"]:
         assert (await service.settled(message_id))["status"] == "delivered"
     respawning.cancel()
