@@ -96,10 +96,10 @@ async def _respawn(service: Service) -> None:
 
 async def test_a_slow_handler_keeps_its_lease(make_service: MakeService) -> None:
     """A handler that runs for several leases is run once."""
-    service = make_service(Consumers__LeaseMs=300)
+    service = make_service(Consumers__LeaseMs=1000)
     await service.start(consumers=2)
 
-    _, accepted = await service.call("POST", "/messages", {"topic": "work", "body": {"sleep": 1.5}})
+    _, accepted = await service.call("POST", "/messages", {"topic": "work", "body": {"sleep": 3}})
 
     assert (await service.settled(accepted["id"]))["status"] == "delivered"
     assert len(service.records("start")) == 1
