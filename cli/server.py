@@ -70,7 +70,8 @@ class BundledServer:
             raise ServerFailed(str(error)) from None
         lock = self._folder.server_lock()
         if lock is None:
-            self._adopt()
+            lock = self._adopt()
+        if lock is None:
             return
         with lock:  # the server's own copy of it stays open
             self._launch_somewhere(lock)
@@ -115,14 +116,18 @@ class BundledServer:
             "--daemonize", "no", *self._options,
         ]  # fmt: skip
 
-    def _adopt(self) -> None:
-        """Takes over the server that lives on the folder, when it answers. Raises ``ServerFailed`` where it does not."""
+    def _adopt(self) -> IO[str] | None:
+        """Takes over the server that lives on the folder, when it answers; its lock where it is gone meanwhile, with the child
+        that it forked to rewrite its file. Raises ``ServerFailed`` where neither comes."""
         until = time.monotonic() + SILENCE_S
         while time.monotonic() < until:
             port = self._folder.port
             if port is not None and self._is_ours(port):
                 self.port, self.adopted = port, True
-                return
+                return None
+            lock = self._folder.server_lock()
+            if lock is not None:
+                return lock
             time.sleep(0.1)
         raise ServerFailed(f"a server that does not answer holds {self.folder}: end it first")
 

@@ -33,6 +33,11 @@ class Capacity:
         """Slots that nothing runs in or waits for."""
         return max(0, self._limit - self.held)
 
+    @property
+    def excess(self) -> int:
+        """How many deliveries must leave the pool before a slot is free."""
+        return max(0, sum(self._held.values()) - self._limit + 1)
+
     def taken(self, topic: str) -> None:
         self._held[topic] += 1
 

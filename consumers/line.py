@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 from consumers.delivery import Delivery
 from consumers.held import Held
@@ -23,6 +23,8 @@ HAND_BACK_CHUNK = 20
 """Fewer: their records, of unknown size, are read and written again."""
 RENEWALS_PER_LEASE = 4
 CLAIM_TICK_S = 0.5
+OWNERS_FIRST = 0.5
+"""After an outage nothing is claimed for this share of a lease: those who still run their deliveries renew them first."""
 UPKEEP_S = 2.0
 
 
@@ -35,6 +37,7 @@ class Work:
         receive: Callable[[Line, Sequence[Entry]], None],
         claimed: Callable[[Line, Sequence[Entry]], None],
         free: Callable[[str], int],
+        excess: Callable[[str], int],
         suspects: Callable[[], int],
         lost: Callable[[Delivery], None],
         settled: Callable[[Settlement, bool], None],
@@ -46,6 +49,8 @@ class Work:
         """Takes entries that start at once."""
         self.free = free
         """Free slots for a topic."""
+        self.excess = excess
+        """How many deliveries of its pool stand between a topic and a free slot."""
         self.suspects = suspects
         """Deliveries at work that may be what kills workers."""
         self.lost = lost
@@ -66,6 +71,9 @@ class Line:
         self._taking = asyncio.Lock()
         """Held while entries are on their way here: what is pending and not held may then be theirs."""
         self._cursors = dict.fromkeys(deliveries.streams, "-")
+        self._kept = ExitStack()
+        """Room that the readers leave to a stuck delivery until the next claim."""
+        self._owners_first_until_s = 0.0
         self.claimed = 0
         self.reader = Reader(
             deliveries, work.plan, work.reserved, lambda entries: work.receive(self, entries), self.hand_back_unknown
@@ -102,6 +110,8 @@ class Line:
                 await work()  # type: ignore[misc] # each is a coroutine function
             except Outage as outage:
                 wait_s = min(seconds, watch.failed(outage))
+                if what in {"renew", "claim"}:
+                    self._owners_first_until_s = time.monotonic() + OWNERS_FIRST * self._settings.lease_ms / 1000
             else:
                 wait_s = seconds
                 watch.worked()
@@ -138,20 +148,28 @@ class Line:
 
     async def claim_once(self) -> int:
         """Takes stuck deliveries into free slots. Returns how many. Raises ``Outage``."""
-        taken = 0
+        self.give_back_room()
+        if time.monotonic() < self._owners_first_until_s:
+            return 0
+        taken, stuck = 0, ""
         for stream in self.deliveries.streams:
             topic = topic_of_stream(stream)
             async with self._work.claiming, self._taking:
                 room = self._work.free(topic)
-                if room <= 0:
-                    continue
                 with self._work.reserved({topic: room}):
                     entries = await self._claim(stream, room)
                 if entries:
                     self._work.claimed(self, entries)
+                elif room <= 0 and self._cursors[stream][0] not in "-(":  # one is stuck, and no slot is free for it
+                    stuck = topic
             taken += len(entries)
+        if stuck:
+            self._kept.enter_context(self._work.reserved({stuck: self._work.excess(stuck)}))
         self.claimed += taken
         return taken
+
+    def give_back_room(self) -> None:
+        self._kept.close()
 
     async def _claim(self, stream: str, room: int) -> list[Entry]:
         settings, suspects = self._settings, 0 if self._work.suspects() else 1

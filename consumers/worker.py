@@ -29,7 +29,7 @@ from shared.logs import logger
 from shared.record import NewerRecord, Record, UnreadableRecord, decode_record
 from shared.settings import Settings
 from shared.store.connect import waiting_client
-from shared.store.delivery import Deliveries, Entry, Settlement
+from shared.store.delivery import Deliveries, Entry, Lease, Settlement
 from shared.store.partition import Store
 from shared.waiting import end
 
@@ -68,7 +68,15 @@ class Worker:
         self._capacities: dict[str, Capacity] = {}
         self._make_pools()
         work = Work(
-            self._plan, self._receive, self._claimed, self._free, self._suspects, self._lost, self._settled, self._reserved
+            self._plan,
+            self._receive,
+            self._claimed,
+            self._free,
+            self._excess,
+            self._suspects,
+            self._lost,
+            self._settled,
+            self._reserved,
         )
         self._lines = [
             Line(
@@ -141,9 +149,11 @@ class Worker:
     async def _stop(self, tasks: list[dict[str, asyncio.Task[None]]]) -> None:
         self._stopping = True
         started_s = time.monotonic()
-        for line in tasks:
+        for of_line in tasks:
             for name in ("read", "claim"):
-                await end(line[name])
+                await end(of_line[name])
+        for line in self._lines:
+            line.give_back_room()
         for delivery in self._unqueue(lambda _: True):
             self._drop(delivery)
         await self._try_to(self._hand_back)
@@ -201,6 +211,9 @@ class Worker:
 
     def _free(self, topic: str) -> int:
         return 0 if self._stopping else self._capacities[topic].free
+
+    def _excess(self, topic: str) -> int:
+        return self._capacities[topic].excess
 
     def _suspects(self) -> int:
         return sum(1 for delivery in self._held.all() if delivery.suspect)
@@ -294,8 +307,14 @@ class Worker:
         if not delivery.lost and time.monotonic() - delivery.confirmed_s < self._fresh_s:
             return True
         self.counts["stale"] += 1
-        self._loop.call_soon_threadsafe(self._drop, delivery)
+        self._loop.call_soon_threadsafe(self._drop_stale, delivery, delivery.lease)
         return False
+
+    def _drop_stale(self, delivery: Delivery, lease: Lease) -> None:
+        if delivery.lease == lease:
+            self._drop(delivery)
+        else:  # claimed anew meanwhile: it may be started after all
+            self._pools[delivery.topic].put(delivery, first=True)
 
     def _ended(self, delivery: Delivery, error: BaseException | None) -> bool:
         if not delivery.end():

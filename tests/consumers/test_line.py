@@ -15,6 +15,7 @@ from consumers.message import Message
 from consumers.worker import Worker
 from shared.errors import Outage
 from shared.store.messages import deliver_now
+from shared.waiting import end
 from tests.consumers.conftest import MakeWorker, Own
 from tests.consumers.flow import Flow
 from tests.consumers.making import make_handler
@@ -182,8 +183,48 @@ async def test_claims_go_into_free_slots_only(make_worker: MakeWorker, flow: Flo
     assert [await line.claim_once() for _ in range(2)] == [4, 0]
 
     assert Counter((await flow.pending()).values()) == {("worker-1", 2): 4, ("dead-worker", 1): 6}
-    assert len(worker._held) == worker._capacities["alpha"].held == 4
+    assert len(worker._held) == worker._capacities["alpha"]._held["alpha"] == 4
     assert (worker.counts["claimed"], line.claimed) == (4, 4)
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_readers_leave_a_slot_to_what_is_stuck(make_worker: MakeWorker, flow: Flow) -> None:
+    """While a delivery is stuck and all slots are taken, the next slot is kept for it; not any longer than to the next claim."""
+    worker = await make_worker()
+    line, capacity = worker._lines[0], worker._capacities["alpha"]
+    for _ in range(4):
+        capacity.taken("alpha")
+    assert await line.claim_once() == 0
+    assert capacity.held == 4, "nothing is stuck, so no room is kept"
+    await _left_behind(make_worker, flow, 1)
+
+    assert await line.claim_once() == 0
+    capacity.freed("alpha", None)
+
+    assert worker._plan() == {}
+    assert await line.claim_once() == 1
+    assert capacity.held == 4
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_after_an_outage_owners_come_before_claims(make_worker: MakeWorker, flow: Flow) -> None:
+    """All leases run out in a long outage: those who still run their deliveries renew them before anybody may claim."""
+    worker = await make_worker()
+    line, outages = worker._lines[0], ["one"]
+    await _left_behind(make_worker, flow, 2)
+
+    async def renew() -> None:
+        if outages:
+            outages.pop()
+            raise Outage("connection", "as ordered")
+
+    renewing = asyncio.create_task(line._every(0.01, "renew", renew))
+    await eventually(lambda: not outages)
+    await eventually(lambda: line._owners_first_until_s > time.monotonic())
+
+    assert await line.claim_once() == 0
+    assert await eventually(line.claim_once, within_s=5) == 2
+    await end(renewing)
 
 
 @pytest.mark.leaves("stream", "index")

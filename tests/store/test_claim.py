@@ -88,6 +88,16 @@ async def test_no_more_are_taken_than_there_is_room(stage: Stage) -> None:
     assert (rest[0], [one.entry_id for one in rest[1]]) == ("-", [one.entry_id for one in entries[2:]])
 
 
+async def test_without_room_the_cursor_says_whether_one_is_stuck(stage: Stage) -> None:
+    """A bare entry id where one could be claimed; the end of the list where none could."""
+    (entry,) = await stuck(stage, 1, 1, LEASE_MS - 5_000)
+    assert await claim(stage, entry, room=0) == ("-", [])
+
+    await stage.let_idle(entry, LEASE_MS, 1)
+
+    assert await claim(stage, entry, room=0) == (entry.entry_id, [])
+
+
 async def test_the_cursor_goes_over_a_long_list_page_by_page(stage: Stage) -> None:
     """Living leases at the front do not hide a stuck one at the back, and no call looks at more than a page."""
     entries = await stage.running(2 * SCAN_COUNT + 10)

@@ -8,7 +8,8 @@
 -- ARGV[7]  most entries to take
 -- ARGV[8]  of these, most that were lost at least twice before (a message that may kill its worker runs alone)
 --
--- Returns {next cursor ('-' at the end), {entry id, deliveries, due ms, attempts, record, deferrals}, ...}
+-- Returns {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals}, ...}
+-- The cursor is '-' at the end, '(<entry>' after a full page, and a bare entry id where that one is stuck and there is no room.
 --
 -- A plain range with a COUNT: the IDLE filter would walk the whole list.
 --@include entry
@@ -20,13 +21,13 @@ local room, suspects = tonumber(ARGV[7]), tonumber(ARGV[8])
 local reply = {#rows == tonumber(ARGV[4]) and '(' .. rows[#rows][1] or '-'}
 
 for _, row in ipairs(rows) do
-  if room <= 0 then
-    reply[1] = row[1]
-    break
-  end
   local entry, idle, deliveries = row[1], tonumber(row[3]), tonumber(row[4])
   local suspect = deliveries >= 2
   if idle >= math.min(cap, lease * 2 ^ (math.min(deliveries, 32) - 1)) and not (suspect and suspects <= 0) then
+    if room <= 0 then -- the cursor without a bracket says so: one is stuck, and there is no room for it
+      reply[1] = row[1]
+      break
+    end
     local due, attempts, record, deferrals = entry_fields(KEYS[1], entry)
     if due then
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, entry)
