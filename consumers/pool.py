@@ -64,7 +64,7 @@ class ThreadPool:
                 continue
             error: BaseException | None = None
             try:
-                _refuse_coroutine(delivery.handler.function(delivery.start()))
+                _refuse_unrun(delivery.handler.function(delivery.start()))
             except BaseException as raised:  # noqa: BLE001 - whatever user code raises ends its delivery, not the thread
                 error = raised
             if not self._ended(delivery, error):  # past its deadline: another thread has this one's place
@@ -73,11 +73,14 @@ class ThreadPool:
                 return
 
 
-def _refuse_coroutine(answer: object) -> None:
-    """A decorator that is no ``async def`` hides one: nothing of the handler has run, so it is not delivered."""
-    if inspect.iscoroutine(answer):
+def _refuse_unrun(answer: object) -> None:
+    """A decorator that is no ``async def`` hides one, or a generator: nothing of the handler has run, so it is not delivered."""
+    if inspect.iscoroutine(answer) or inspect.isgenerator(answer):
         answer.close()
-        raise TypeError("the handler is a def that gave a coroutine: make it, or what decorates it, async def")
+        kind = (
+            "coroutine: make it, or what decorates it, async def" if inspect.iscoroutine(answer) else "generator: return instead"
+        )
+        raise TypeError(f"the handler is a def that gave a {kind}")
 
 
 class AsyncPool:

@@ -40,6 +40,8 @@ def handler(topic: str, *, error_bytes: int = ERROR_BYTES) -> Callable[[Register
         raise ValueError(f"error_bytes: expected {FEWEST_ERROR_BYTES} or more, got {error_bytes}")
 
     def register(function: Registered) -> Registered:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ValueError(f"{_name(function)} has a yield: nothing of it would run; return instead")
         known = _handlers.get(topic)
         if known is not None and known.function is not function and _name(known.function) != _name(function):
             raise ValueError(f"topic {topic!r} has a handler already: {_name(known.function)}")

@@ -28,8 +28,8 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
         return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure, delivery.attempt)
     asked_ms = error.wanted_ms if isinstance(error, Retry) else None
     if asked_ms is not None and _may_defer(delivery, error, ended_ms):
-        return replace(
-            _retry(delivery, failure, asked_ms, delivery.entry.attempts),
+        return replace(  # not an attempt, so not an error of one either
+            _retry(delivery, "", asked_ms, delivery.entry.attempts),
             deferrals=delivery.entry.deferrals + 1,
             deferred_since_ms=delivery.entry.deferred_since_ms or ended_ms,
         )
@@ -62,12 +62,19 @@ def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Set
     )
 
 
-def spent(delivery: Delivery) -> Settlement | None:
+def spent(delivery: Delivery, now_ms: int) -> Settlement | None:
     """The burial of a message whose lost deliveries have used up its attempts; ``None`` where one is left."""
     if delivery.attempt <= delivery.policy.max_attempts:
         return None
     reason = f"its worker was lost {delivery.lease.deliveries - 1} times while it ran" if delivery.suspect else "attempts spent"
-    return _dead(delivery, reason, "", delivery.entry.attempts)
+    lost = Attempt(
+        attempt=delivery.entry.attempts,
+        started_ms=delivery.entry.entry_ms,
+        ended_ms=now_ms,
+        error=f"{reason}; the last time claimed from {delivery.entry.lost_by or 'a worker before'}",
+        worker=delivery.entry.lost_by,
+    )
+    return _dead(delivery, reason, _encode(lost).decode(), delivery.entry.attempts)
 
 
 def unreadable(entry: Entry, message_id: str, reason: str) -> Settlement:

@@ -20,10 +20,11 @@ from consumers.capacity import Capacity
 from consumers.delivery import Delivery
 from consumers.held import Held
 from consumers.line import Line, Work
+from consumers.outcomes import Dead, Retry
 from consumers.policy import message_policy, topic_policy
 from consumers.pool import AsyncPool, Pool, ThreadPool
 from consumers.registry import Handler
-from consumers.verdict import finished, lease_of, put_back, spent, unreadable, verdict
+from consumers.verdict import describe, finished, lease_of, put_back, spent, unreadable, verdict
 from shared.errors import Outage
 from shared.logs import logger
 from shared.record import NewerRecord, Record, UnreadableRecord, decode_record
@@ -39,6 +40,8 @@ UNREADY_AFTER_S = 5.0
 """Without an answer from Redis for this long the worker is not ready. It asks every two seconds, also with no slot free."""
 MAX_BACKLOG = 1_000
 """Ended deliveries that wait to be settled; with more the worker reads nothing new."""
+SHOWN = 10
+"""Most ids in one log line."""
 LEASE_MARGIN = 0.25
 """A handler is started only while its last confirmed renewal is younger than the lease less this share of it."""
 STOP_TRIES_S = 0.9
@@ -157,10 +160,16 @@ class Worker:
         for delivery in self._unqueue(lambda _: True):
             self._drop(delivery)
         await self._try_to(self._hand_back)
+        running = sum(capacity.held for capacity in set(self._capacities.values()))
+        if running:
+            logger.info("stopping: {} handlers run; waiting up to {} ms", running, self._settings.consumers.grace_ms)
         await self._finish_running(started_s + self._settings.consumers.grace_ms / 1000)
         await self._try_to(self._flush)
         if len(self._held):
-            logger.warning("{} deliveries still run after the grace time: others take them when the lease ends", len(self._held))
+            ids = ", ".join(delivery.record.id for delivery in self._held.all()[:SHOWN])
+            logger.warning(
+                "{} deliveries still run after the grace time: others take them when the lease ends ({})", len(self._held), ids
+            )
         await self._try_to(self._leave)
 
     async def _try_to(self, work: Any) -> None:
@@ -224,6 +233,12 @@ class Worker:
 
     def _claimed(self, line: Line, entries: Sequence[Entry]) -> None:
         self.counts["claimed"] += len(entries)
+        for entry in entries:
+            message_id = entry.record.split(b" ", 1)[0].decode("utf-8", "replace")[:128]
+            logger.warning(
+                "claimed from {}, whose lease ran out (loss {})", entry.lost_by, entry.deliveries - 1,
+                id=message_id, topic=entry.topic, attempt=entry.attempts + 1,
+            )  # fmt: skip
         self._take(line, entries, first=True)
 
     def _take(self, line: Line, entries: Sequence[Entry], *, first: bool) -> None:
@@ -267,9 +282,9 @@ class Worker:
         )
 
     def _begin(self, line: Line, delivery: Delivery, *, first: bool) -> None:
-        burial = spent(delivery)
+        burial = spent(delivery, line.partition.clock.now_ms())
         if burial is not None:
-            logger.error("{}", "attempts spent by lost workers", id=delivery.record.id, topic=delivery.topic)
+            logger.error("now a dead letter: its workers were lost while it ran", id=delivery.record.id, topic=delivery.topic)
             delivery.end()
             line.settler.report(burial)
             return
@@ -388,6 +403,9 @@ def _expired(record: Record, now_ms: int) -> bool:
 
 def _log_failure(delivery: Delivery, error: BaseException, settlement: Settlement) -> None:
     what = {"retry": f"retried in {settlement.number} ms", "dead": "now a dead letter"}.get(settlement.outcome, "")
-    logger.opt(exception=error).warning(
-        "the handler failed; the message is {}", what, id=delivery.record.id, topic=delivery.topic, attempt=delivery.attempt
-    )
+    about = {"id": delivery.record.id, "topic": delivery.topic, "attempt": delivery.attempt}
+    if isinstance(error, (Retry, Dead)):  # asked for, not failed
+        level = "INFO" if settlement.outcome == "retry" else "WARNING"
+        logger.log(level, "the handler asked: {} ({})", what, describe(error), **about)
+    else:
+        logger.opt(exception=error).warning("the handler failed; the message is {}", what, **about)

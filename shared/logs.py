@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_PROCESSES = 1000
 _TIME = "{time:YYYY-MM-DDTHH:mm:ss.SSSZ}"
+_OWN = frozenset({"service", "pid", "text", "line", "trace", "json"})
+"""What the formatters keep for themselves."""
 _held: list[IO[bytes]] = []
 """Lock files, open until the process ends: the lock ends with it."""
 
@@ -87,10 +89,13 @@ def _take(lock_file: Path, file: Path) -> bool:
 
 
 def _text_line(record: Record) -> str:
-    shown = {key: value for key, value in record["extra"].items() if key not in {"service", "pid", "line"}}
-    record["extra"]["line"] = "".join(f" {key}={value}" for key, value in shown.items())
+    extra = record["extra"]
+    shown = {key: value for key, value in extra.items() if key not in _OWN}
+    extra["text"] = one_line(record["message"])
+    extra["line"] = one_line("".join(f" {key}={value}" for key, value in shown.items()))
+    extra["trace"] = "" if record["exception"] is None else _lines(_traceback(record))
     level = "<level>{level: <8}</level>"
-    return f"{_TIME} {level} {{extra[service]}}[{{extra[pid]}}] {{message}}<dim>{{extra[line]}}</dim>\n{{exception}}"
+    return f"{_TIME} {level} {{extra[service]}}[{{extra[pid]}}] {{extra[text]}}<dim>{{extra[line]}}</dim>\n{{extra[trace]}}"
 
 
 def _json_line(record: Record) -> str:
@@ -99,7 +104,7 @@ def _json_line(record: Record) -> str:
         "level": record["level"].name,
         "message": record["message"],
         "logger": f"{record['name']}:{record['line']}",
-        **{key: _plain(value) for key, value in record["extra"].items() if key not in {"line", "json"}},
+        **{key: _plain(value) for key, value in record["extra"].items() if key not in _OWN - {"service", "pid"}},
     }
     if record["exception"] is not None:
         line["exception"] = _traceback(record)
@@ -117,6 +122,11 @@ def _traceback(record: Record) -> str:
     exception = record["exception"]
     assert exception is not None  # noqa: S101 - the caller looked
     return "".join(traceback.format_exception(exception.type, exception.value, exception.traceback))
+
+
+def _lines(text: str) -> str:
+    """The same lines, with every other control character escaped: an exception's text may be a caller's."""
+    return "".join(one_line(line) + "\n" for line in text.splitlines())
 
 
 def one_line(text: str) -> str:

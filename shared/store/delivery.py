@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from redis.exceptions import ResponseError
@@ -38,6 +38,8 @@ class Entry:
     """Monotonic time before which the lease did not begin to run."""
     deferred_since_ms: int = 0
     """When the first of its deferrals was asked for; 0 where there was none."""
+    lost_by: str = ""
+    """The consumer whose lease ran out, of a delivery that was claimed."""
 
     @property
     def topic(self) -> str:
@@ -266,9 +268,10 @@ class Deliveries:
                 await self._heal(error)
                 return "-", []
         entries = []
-        for entry_id, deliveries, due_ms, attempts, record, deferrals in answer[1:]:
+        for entry_id, deliveries, due_ms, attempts, record, deferrals, lost_by in answer[1:]:
             fields = {b"due": due_ms, b"attempts": attempts, b"message": record, b"deferrals": deferrals}
-            entries.append(self._entry(stream, entry_id.decode(), deliveries, fields, since))
+            entry = self._entry(stream, entry_id.decode(), deliveries, fields, since)
+            entries.append(replace(entry, lost_by=lost_by.decode()))
         return answer[0].decode(), entries
 
     async def pending(self) -> list[Lease]:

@@ -14,6 +14,7 @@ from consumers.line import Line
 from consumers.message import Message
 from consumers.worker import Worker
 from shared.errors import Outage
+from shared.logs import logger
 from shared.store.messages import deliver_now
 from shared.waiting import end
 from tests.consumers.conftest import MakeWorker, Own
@@ -262,9 +263,14 @@ async def test_one_suspect_is_at_work_at_a_time(make_worker: MakeWorker, flow: F
     await flow.steal()  # now lost twice
     await flow.age()
     worker._start_pools()
-    line = worker._lines[0]
+    line, told = worker._lines[0], list[str]()
+    sink = logger.add(told.append, format="{message} {extra[id]}")
 
     assert [await line.claim_once() for _ in range(2)] == [1, 0]
+
+    logger.remove(sink)
+    (taken,) = worker._held.all()
+    assert any("whose lease ran out (loss 2)" in text and taken.record.id in text for text in told), "a loss leaves a trace"
 
     assert worker._suspects() == 1
     work.go.set()

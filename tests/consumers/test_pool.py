@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
@@ -183,6 +183,24 @@ async def test_a_def_that_gives_a_coroutine_is_not_delivered(make_pool: MakePool
 
     await eventually(lambda: ends.has(delivery))
     assert isinstance(ends.of(delivery), TypeError)
+    assert ran == []
+
+
+async def test_a_def_that_gives_a_generator_is_not_delivered(make_pool: MakePool, ends: Ends) -> None:
+    """A decorator that hides a ``yield`` fails plainly: nothing of the handler has run."""
+    ran: list[Message] = []
+
+    def hidden(message: Message) -> Iterator[None]:
+        ran.append(message)
+        yield
+
+    pool = make_pool(ThreadPool, 1)
+    delivery = make_delivery(lambda message: hidden(message))  # noqa: PLW0108 - it stands for a careless decorator
+
+    pool.put(delivery)
+
+    await eventually(lambda: ends.has(delivery))
+    assert "generator" in str(ends.of(delivery))
     assert ran == []
 
 

@@ -83,6 +83,26 @@ def test_a_module_whose_own_import_is_missing_is_refused(folder: Path, name: str
         load_handlers({name: topic})
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def work(message:\n", "SyntaxError"),
+        ("from consumers import Retyr\n", "ImportError"),
+        ("raise RuntimeError('no key')\n", "RuntimeError: no key"),
+        ("from consumers import handler\n\n@handler('generated')\ndef work(message):\n    yield\n", "has a yield"),
+        ("from consumers import handler\n\n@handler('generated')\nasync def work(message):\n    yield\n", "has a yield"),
+    ],
+)
+def test_a_module_that_fails_to_import_is_refused_with_why(folder: Path, name: str, text: str, told: str) -> None:
+    """Whatever it raises: starting the process again would not help, so the setting is named."""
+    topic = _write(folder, name, text)
+
+    with pytest.raises(SettingsError, match=told) as refused:
+        load_handlers({name: topic})
+
+    assert refused.value.key == f"Topics[{name}].Handler"
+
+
 def test_a_module_without_the_topic_is_refused(folder: Path, name: str) -> None:
     """A module that registers another topic says which decorator is missing."""
     text = f'from consumers import handler\n\n@handler("{name}_other")\ndef work(message): pass\n'

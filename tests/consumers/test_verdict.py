@@ -122,6 +122,7 @@ def test_a_retry_that_does_not_count_spends_no_attempt() -> None:
     settlement = verdict(make_delivery(attempts=4, deferrals=3), Retry(77, counts=False), ENDED_MS, "w")
 
     assert (settlement.outcome, settlement.number, settlement.attempts, settlement.deferrals) == ("retry", 77, 4, 4)
+    assert settlement.text == "", "put off is no error, and must not push real ones out"
 
 
 def test_a_retry_that_does_not_count_is_bounded_by_number() -> None:
@@ -248,13 +249,17 @@ def test_a_retry_that_says_nothing_usable_is_a_failure_like_any_other(error: Ret
 
 def test_a_message_is_not_spent_while_an_attempt_is_left() -> None:
     """The last attempt may run; one beyond it is a burial, with why."""
-    assert spent(make_delivery(attempts=4)) is None
+    assert spent(make_delivery(attempts=4), ENDED_MS) is None
 
     for deliveries, reason in ((1, "attempts spent"), (3, "its worker was lost 2 times while it ran")):
-        burial = spent(make_delivery(attempts=5, deliveries=deliveries))
+        delivery = make_delivery(attempts=5, deliveries=deliveries)
+        delivery.entry = replace(delivery.entry, lost_by="worker-9")
+        burial = spent(delivery, ENDED_MS)
         assert burial is not None
         assert _dead(burial) == DeadHeader(reason=reason, due_ms=DUE_MS, attempts=5)
-        assert burial.text == ""
+        error = msgspec.json.decode(burial.text, type=Attempt)
+        assert (error.attempt, error.ended_ms, error.worker) == (5, ENDED_MS, "worker-9")
+        assert error.error == f"{reason}; the last time claimed from worker-9"
 
 
 def test_an_unreadable_entry_is_buried_as_it_is() -> None:

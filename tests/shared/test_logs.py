@@ -99,6 +99,22 @@ def test_json_lines_parse_one_by_one_whatever_they_hold(tmp_path: Path) -> None:
     assert second["path"] == str(tmp_path)
 
 
+def test_control_characters_reach_neither_terminal_nor_file(tmp_path: Path) -> None:
+    """What a handler raises may be a caller's words: they move no cursor and make no line of their own."""
+    file = set_up_logging(LoggingSettings(directory=str(tmp_path)), "worker")
+
+    try:
+        raise ValueError("red \x1b[31m and\rback")
+    except ValueError:
+        logger.exception("failed: {}", "a\nforged line", id="x\ny")
+
+    text = file.read_text()
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert "failed: a\\nforged line id=x\\ny" in text
+    assert "ValueError: red \\x1b[31m and" in text
+
+
 def test_text_with_braces_and_tags_is_written_as_it_is(tmp_path: Path) -> None:
     """A message's words are no format: nothing is looked up, coloured or lost."""
     file = set_up_logging(LoggingSettings(directory=str(tmp_path)), "worker")

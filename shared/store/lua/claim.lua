@@ -8,7 +8,7 @@
 -- ARGV[7]  most entries to take
 -- ARGV[8]  of these, most that were lost at least twice before (a message that may kill its worker runs alone)
 --
--- Returns {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals}, ...}
+-- Returns {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals, consumer that lost it}, ...}
 -- The cursor is '-' at the end, '(<entry>' after a full page, and a bare entry id where that one is stuck and there is no room.
 --
 -- A plain range with a COUNT: the IDLE filter would walk the whole list.
@@ -31,7 +31,7 @@ for _, row in ipairs(rows) do
     local due, attempts, record, deferrals = entry_fields(KEYS[1], entry)
     if due then
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, entry)
-      reply[#reply + 1] = {entry, deliveries + 1, due, attempts, record, deferrals}
+      reply[#reply + 1] = {entry, deliveries + 1, due, attempts, record, deferrals, row[2]}
       release(string.match(record, '^%S+'))
       room = room - 1
       if suspect then suspects = suspects - 1 end
