@@ -13,7 +13,7 @@ from aiohttp import web
 from producer.schemas import Problem
 from shared.errors import Conflict, InvalidField, NotFound, Outage, ServiceError, TooLate
 from shared.logs import logger
-from shared.store.accept import Unconfirmed
+from shared.store.accept import NotStored, Unconfirmed
 
 REQUEST_ID = "X-Request-Id"
 RETRY_AFTER_S = 1
@@ -79,14 +79,25 @@ def _refusal(request: web.Request, error: ServiceError) -> web.Response:
         return problem(
             request,
             503,
-            f"storing was not confirmed ({error}); the messages may exist",
+            f"storing was not confirmed ({error}); {_what_to_do(error)}",
             ids=tuple(error.ids),
             idempotency_key=error.idempotency_key or "",
             response_headers=retry_after,
         )
+    if isinstance(error, NotStored):
+        return problem(request, 503, f"Redis is out: {error}; nothing was stored by this request", response_headers=retry_after)
     if isinstance(error, Outage):
         return problem(request, 503, f"Redis is out: {error}", response_headers=retry_after)
     raise error
+
+
+def _what_to_do(error: Unconfirmed) -> str:
+    if error.idempotency_key:
+        return "the messages may exist; a repeat with the idempotency_key completes what is missing and doubles nothing"
+    return (
+        f"the message may exist; GET /messages/{error.ids[0]} tells whether it was stored; "
+        "with an Idempotency-Key a repeat is safe"
+    )
 
 
 def _http_refusal(request: web.Request, error: web.HTTPException) -> web.Response:

@@ -32,7 +32,7 @@ _WHY = {
     413: "Larger than a limit of the settings.",
     415: "Another media type than the one expected.",
     422: "A field is missing, unknown or wrong.",
-    503: "Redis is out; with messages to store: they may exist, and a repeat with the idempotency key is safe.",
+    503: "Redis is out. The text says whether something may have been stored all the same, and what to do then.",
 }
 
 

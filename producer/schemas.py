@@ -189,7 +189,7 @@ class Problem(Out, frozen=True):
     detail: str
     field: Annotated[str, Meta(description="The field at fault.", examples=["[3].deliver_at"])] = ""
     request_id: str = ""
-    ids: Annotated[tuple[str, ...], Meta(description="Messages that may have been stored.")] = ()
+    ids: Annotated[tuple[str, ...], Meta(description="Messages that may have been stored; absent where certainly none was.")] = ()
     idempotency_key: Annotated[str, Meta(description="Repeat with this key: it completes and doubles nothing.")] = ""
 
 

@@ -58,6 +58,17 @@ class Unconfirmed(Outage):
         self.idempotency_key = idempotency_key
 
 
+class NotStored(Outage):
+    """Redis refused before anything was written: nothing of this request is there, and it may simply be repeated."""
+
+    def __init__(self, cause: Outage) -> None:
+        super().__init__(cause.kind, cause.detail)
+
+
+_REFUSED_UNWRITTEN = frozenset({"oom", "readonly", "misconf", "loading", "noreplicas", "clusterdown"})
+"""Kinds of refusal that come before a script's first write. After any other the script may have run to its end."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rendered:
     """Drafts with their ids, cut into chunks."""
@@ -69,18 +80,18 @@ class _Rendered:
 
 
 async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None) -> Accepted:
-    """Stores the messages. Raises ``Conflict``, ``Unconfirmed``."""
+    """Stores the messages. Raises ``Conflict``, ``NotStored``, ``Unconfirmed``."""
     own_key = idempotency_key is None and len(drafts) > 1
     if own_key:
         idempotency_key = f"batch-{secrets.token_hex(16)}"
     key_digest = blake2b((idempotency_key or secrets.token_hex(8)).encode(), digest_size=20).hexdigest()
     first = _partition_of(key_digest, len(store.partitions))
     if not store.partitions[first].clock.synchronised:
-        await store.partitions[first].synchronise()  # else "now" would be this host's
+        await _synchronise(store.partitions[first])  # else "now" would be this host's
     seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
     digest = _digest(drafts) if idempotency_key else ""
     rendered = _render(store, drafts, first, seed, accepted_ms)
-    deduplicated = False
+    number, deduplicated = 0, False
     try:
         for number in range(len(rendered.chunks)):
             record = f"{digest} {seed.hex()} {accepted_ms}"
@@ -93,10 +104,19 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
                 seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
                 rendered = _render(store, drafts, first, seed, accepted_ms)
     except Outage as outage:
+        if number == 0 and outage.kind in _REFUSED_UNWRITTEN:
+            raise NotStored(outage) from outage
         raise Unconfirmed(outage, rendered.ids, idempotency_key) from outage
     if own_key:
         await _forget_key(rendered, key_digest, seed)
     return Accepted(rendered.ids, rendered.due_ms, deduplicated)
+
+
+async def _synchronise(partition: Partition) -> None:
+    try:
+        await partition.synchronise()
+    except Outage as outage:
+        raise NotStored(outage) from outage
 
 
 def _partition_of(key_digest: str, partitions: int) -> int:

@@ -130,6 +130,28 @@ async def _red(api: Api) -> bool:
     return answer.status == 503 and answer.json["status"] == "unready" and "Redis" in answer.json["reasons"][0]
 
 
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "order-17"}])
+async def test_what_a_full_redis_refused_was_certainly_not_stored(
+    open_api: OpenApi, settings: Settings, own_server: BundledServer, prefix: str, key: dict[str, str]
+) -> None:
+    """The 503 says so and names no ids; with room again the same request is a first one."""
+    at_own = RedisSettings(connection_string=own_server.url, key_prefix=prefix)
+    api = await open_api(msgspec.structs.replace(settings, redis=at_own))
+    await eventually(lambda: ready(api))
+    calls = {"/messages": {"topic": "work"}, "/messages/batch": [{"topic": "work"}, {"topic": "echo"}]}
+    async with Redis.from_url(own_server.url) as client:
+        await client.config_set("maxmemory", 1)
+        for path, content in calls.items():
+            answer = await api.post(path, content, headers=key)
+            assert_problem(answer, 503, says="nothing was stored")
+            assert answer.headers["retry-after"] == "1"
+            assert not {"ids", "idempotency_key"} & set(answer.json)
+
+        await client.config_set("maxmemory", 0)
+        assert await client.keys(f"{prefix}:*:due:*") == []
+        assert "deduplicated" not in await api.accepted("/messages", calls["/messages"], headers=key)
+
+
 async def test_a_refused_request_is_refused_also_while_redis_is_out(
     open_api: OpenApi, settings: Settings, own_server: BundledServer, prefix: str
 ) -> None:

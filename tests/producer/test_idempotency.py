@@ -141,7 +141,7 @@ async def test_a_batch_that_is_cut_off_is_completed_by_its_repeat(
     proxy.cut_at_chunk(2, after_it_was_done=reply_lost)
     cut_off = await api.post("/messages/batch", content, headers=KEY if with_key else {})
 
-    assert_problem(cut_off, 503, says="not confirmed")
+    assert_problem(cut_off, 503, says="a repeat with the idempotency_key completes")
     assert cut_off.headers["retry-after"] == "1"
     told = cut_off.json
     assert len(told["ids"]) == len(set(told["ids"])) == 1100
@@ -155,3 +155,22 @@ async def test_a_batch_that_is_cut_off_is_completed_by_its_repeat(
     assert repeat["ids"] == told["ids"]
     assert repeat["deduplicated"] is True
     assert sorted(await lying(redis, prefix, "work")) == sorted(told["ids"])
+
+
+@pytest.mark.parametrize("reply_lost", [False, True])
+async def test_a_single_message_that_is_cut_off_says_how_to_find_out(
+    open_api: OpenApi, settings: Settings, proxy: CuttingProxy, redis: Redis, prefix: str, *, reply_lost: bool
+) -> None:
+    """Without a key nobody can repeat safely, so the 503 names the address that tells whether the message was stored."""
+    at_proxy = msgspec.structs.replace(settings.redis, connection_string=proxy.url)
+    api = await open_api(msgspec.structs.replace(settings, redis=at_proxy))
+    await api.accepted("/messages", {"topic": "echo"})  # the script is loaded, the connection open
+
+    proxy.cut_at_chunk(1, after_it_was_done=reply_lost)
+    cut_off = await api.post("/messages", {"topic": "work", "delay": "1h"})
+
+    (message_id,) = cut_off.json["ids"]
+    assert_problem(cut_off, 503, says=f"GET /messages/{message_id} tells whether it was stored")
+    assert "with an Idempotency-Key a repeat is safe" in cut_off.json["detail"]
+    assert "idempotency_key" not in cut_off.json
+    assert (await api.get(f"/messages/{message_id}")).status == (200 if reply_lost else 404)

@@ -11,7 +11,7 @@ from shared.errors import Conflict
 from shared.ids import parse_id
 from shared.record import Options, decode_record
 from shared.settings import RedisSettings, Settings
-from shared.store.accept import CHUNK_BYTES, CHUNK_MESSAGES, Draft, Unconfirmed, schedule
+from shared.store.accept import CHUNK_BYTES, CHUNK_MESSAGES, Draft, NotStored, schedule
 from shared.store.connect import Client, command_client
 from tests.store.conftest import Wakes
 from tests.store.stage import HOUR_MS, Stage, contents, open_stage, score_of
@@ -171,22 +171,21 @@ async def test_chunks_go_to_the_partitions_in_turn(settings: Settings, redis: Cl
         assert (await schedule(stage.store, wanted, "order-1")).ids == accepted.ids
 
 
-async def test_a_full_redis_leaves_a_request_unconfirmed(own_server_url: str, settings: Settings, prefix: str) -> None:
-    """Cut off, the caller gets the ids that may exist and the key to complete them with; a repeat then completes."""
+async def test_a_full_redis_refuses_before_anything_is_stored(own_server_url: str, settings: Settings, prefix: str) -> None:
+    """The caller learns that nothing is there, not that something may be; a repeat is a request like any other."""
     own = msgspec.structs.replace(settings, redis=RedisSettings(connection_string=own_server_url, key_prefix=prefix))
     client = command_client(own.redis, "test")
     async with open_stage(own) as stage:
         await client.config_set("maxmemory", 1)
         try:
-            with pytest.raises(Unconfirmed) as caught:
+            with pytest.raises(NotStored) as caught:
                 await schedule(stage.store, drafts(2, FAR_MS))
         finally:
             await client.config_set("maxmemory", 0)
         assert await contents(client, prefix) == {}
         assert caught.value.kind == "oom"
-        assert len(caught.value.ids) == 2
 
-        accepted = await schedule(stage.store, drafts(2, FAR_MS), caught.value.idempotency_key)
+        accepted = await schedule(stage.store, drafts(2, FAR_MS))
 
         assert set(await stage.waiting()) == set(accepted.ids)
         await delete_keys(client, prefix)
