@@ -12,10 +12,10 @@ from msgspec import UNSET, UnsetType
 from producer.schemas import EchoRequest, NewMessage
 from shared.errors import InvalidField
 from shared.ids import LATEST_DUE_MS
-from shared.record import Kind, Options
+from shared.record import Kind, Options, RetryOptions
 from shared.settings import ProducerSettings
 from shared.store.accept import Draft
-from shared.times import parse_delay_ms, parse_time_ms
+from shared.times import format_ms, parse_delay_ms, parse_time_ms
 
 DAY_MS = 86_400_000
 Value = TypeVar("Value")
@@ -29,6 +29,8 @@ class Rules:
     limits: ProducerSettings
     now_ms: int
     trace: str | None = None
+    repeatable: bool = False
+    """Whether the request carries an idempotency key."""
 
     def latest_ms(self) -> int:
         return min(LATEST_DUE_MS, self.now_ms + self.limits.horizon_days * DAY_MS)
@@ -53,12 +55,29 @@ def message_draft(asked: NewMessage, rules: Rules) -> Draft:
         raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
     due_ms, delay_ms = when(asked.deliver_at, asked.delay, rules)
     body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", _set(asked.content_type))
-    return Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, _options(asked, body, rules))
+    draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, _options(asked, body, rules))
+    _check_expiry(draft, rules)
+    return draft
+
+
+def _check_expiry(draft: Draft, rules: Rules) -> None:
+    """A message that is never delivered is a mistake.
+
+    A repeat has to get the first answer also when its message has expired meanwhile, so a request with an idempotency key is
+    judged by what it says alone, never by the clock.
+    """
+    expires_ms = draft.options.expires_ms
+    if expires_ms is None:
+        return
+    due_ms = draft.due_ms or 0 if rules.repeatable else draft.due_at(rules.now_ms)
+    if expires_ms <= due_ms:
+        earliest = "deliver_at" if draft.due_ms == due_ms else "the due time"
+        raise InvalidField("expires_at", f"expected a time after {earliest} ({format_ms(due_ms)}); got {format_ms(expires_ms)}")
 
 
 def _options(asked: NewMessage, body: Body, rules: Rules) -> Options:
     return Options(
-        retry=_set(asked.retry),
+        retry=_retry(asked.retry),
         deadline_ms=_set(asked.deadline_ms),
         expires_ms=None if asked.expires_at is UNSET else due_time("expires_at", asked.expires_at, rules),
         retention_ms=_set(asked.retention_ms),
@@ -68,6 +87,13 @@ def _options(asked: NewMessage, body: Body, rules: Rules) -> Options:
         content_type=body.content_type,
         trace=rules.trace,
     )
+
+
+def _retry(asked: RetryOptions | UnsetType) -> RetryOptions | None:
+    retry = _set(asked)
+    if retry and retry.initial_ms is not None and retry.max_ms is not None and retry.max_ms < retry.initial_ms:
+        raise InvalidField("retry.max_ms", f"expected at least initial_ms ({retry.initial_ms}); got {retry.max_ms}")
+    return retry
 
 
 def when(deliver_at: str | float | UnsetType, delay: str | float | UnsetType, rules: Rules) -> tuple[int | None, int | None]:

@@ -78,7 +78,9 @@ class NewMessage(In, frozen=True):
     content_type: ContentType | UnsetType = UNSET
     deliver_at: TimeIn | UnsetType = UNSET
     delay: DelayIn | UnsetType = UNSET
-    expires_at: Annotated[TimeIn, Meta(description="Not delivered from this time on; expired instead.")] | UnsetType = UNSET
+    expires_at: (
+        Annotated[TimeIn, Meta(description="Not delivered from this time on; expired instead. After the due time.")] | UnsetType
+    ) = UNSET
     retry: RetryOptions | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1, le=2_592_000_000, description="How long the handler may run.")] | UnsetType = UNSET
     retention_ms: (

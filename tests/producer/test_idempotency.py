@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from shared.settings import Settings
 from tests.producer.api import Api, assert_problem, stored
 from tests.producer.conftest import OpenApi
 from tests.producer.cutting import CuttingProxy
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.leaves("due")
 
@@ -174,3 +176,14 @@ async def test_a_single_message_that_is_cut_off_says_how_to_find_out(
     assert "with an Idempotency-Key a repeat is safe" in cut_off.json["detail"]
     assert "idempotency_key" not in cut_off.json
     assert (await api.get(f"/messages/{message_id}")).status == (200 if reply_lost else 404)
+
+
+async def test_a_repeat_after_the_message_expired_still_gets_the_first_answer(api: Api) -> None:
+    """Somebody who lost the answer learns the id also when ``expires_at`` has passed meanwhile."""
+    expires_ms = int(time.time() * 1000) + 200
+    content = {"topic": "work", "expires_at": expires_ms}
+    first = await api.accepted("/messages", content, headers=KEY)
+    await eventually(lambda: time.time() * 1000 > expires_ms + 50)
+    assert_problem(await api.post("/messages", content), 422, "expires_at")
+
+    assert await api.accepted("/messages", content, headers=KEY) == {**first, "deduplicated": True}

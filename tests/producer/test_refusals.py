@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from typing import Any
 
 import msgspec
@@ -135,10 +136,15 @@ BAD_FIELDS = [
     ({"topic": "work", "delay": "3651d"}, "delay", "Producer.HorizonDays"),
     ({"topic": "work", "expires_at": "never"}, "expires_at", "ISO 8601"),
     ({"topic": "work", "expires_at": True}, "expires_at", "bool"),
+    ({"topic": "work", "expires_at": 1}, "expires_at", "expected a time after the due time"),
+    ({"topic": "work", "deliver_at": 1, "expires_at": 2}, "expires_at", "expected a time after the due time"),
+    ({"topic": "work", "deliver_at": 1_906_545_600, "expires_at": 1_906_545_600}, "expires_at", "after deliver_at"),
+    ({"topic": "work", "delay": "2d", "expires_at": time.time() + 86_400}, "expires_at", "expected a time after the due time"),
     ({"topic": "work", "retry": 3}, "retry", "object"),
     ({"topic": "work", "retry": {"attempts": 3}}, "retry.attempts", "no such field"),
     ({"topic": "work", "retry": {"max_attempts": 0}}, "retry.max_attempts", ">= 1"),
     ({"topic": "work", "retry": {"max_attempts": 2.5}}, "retry.max_attempts", "int"),
+    ({"topic": "work", "retry": {"max_ms": 10, "initial_ms": 11}}, "retry.max_ms", "at least initial_ms (11); got 10"),
     ({"topic": "work", "retry": {"jitter": 2}}, "retry.jitter", "<= 1"),
     ({"topic": "work", "deadline_ms": 0}, "deadline_ms", ">= 1"),
     ({"topic": "work", "deadline_ms": "1s"}, "deadline_ms", "int"),
@@ -185,6 +191,21 @@ async def test_a_bad_line_of_ndjson_is_named(api: Api, redis: Redis, prefix: str
 async def test_a_batch_is_a_list_of_at_least_one(api: Api, redis: Redis, prefix: str, data: bytes) -> None:
     """An empty batch, or something that is no list, is a mistake of the caller."""
     await refused(api, redis, prefix, "/messages/batch", 422, "", "", data=data)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"deliver_at": "2030-06-01T12:00:00Z", "expires_at": "2030-06-01T12:00:00.001Z"},
+        {"deliver_at": 1, "expires_at": "2030-06-01T12:00:00Z"},
+        {"retry": {"initial_ms": 10, "max_ms": 10}},
+        {"retry": {"max_ms": 10}},
+    ],
+)
+@pytest.mark.leaves("due")
+async def test_what_is_just_not_contradictory_is_accepted(api: Api, more: dict[str, Any]) -> None:
+    """An expiry a millisecond after the due time, a longest wait equal to the first, or one of the two alone."""
+    await api.accepted("/messages", {"topic": "work", **more})
 
 
 @pytest.mark.parametrize("path", CREATING)

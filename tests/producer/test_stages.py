@@ -97,7 +97,7 @@ async def test_a_dead_message_says_why(api: Api, stages: Stages) -> None:
 
 async def test_an_expired_message_says_so(api: Api, stages: Stages) -> None:
     """What came too late for its own ``expires_at`` was not started."""
-    message_id = await scheduled(api, expires_at=1)
+    message_id = await scheduled(api, expires_at="2030-06-01T12:00:00Z")
 
     await stages.finish(await stages.run(), "expired")
 
