@@ -56,6 +56,7 @@ def _limit(text: str | None) -> int:
     "Schedule a dead letter again, with no attempt spent",
     tag="dead letters",
     request=ReplayRequest,
+    example={"delay": "10s"},
     optional=True,
     answers={202: MessageOut},
     problems=(400, 404, 409, 413, 415, 422, 503),

@@ -21,6 +21,7 @@ _decoder = msgspec.json.Decoder(EchoRequest)
     "Write a message to the log and to standard output at its time",
     tag="messages",
     request=EchoRequest,
+    example={"time": "2030-01-31T09:00:00+01:00", "message": "hello"},
     answers={202: EchoAnswer},
     problems=(400, 409, 413, 415, 422, 503),
     idempotent=True,

@@ -27,6 +27,7 @@ _change = msgspec.json.Decoder(MessageChange)
     "Schedule a message",
     tag="messages",
     request=NewMessage,
+    example={"topic": "echo", "body": "hello", "delay": "10s"},
     answers={202: Accepted},
     problems=(400, 409, 413, 415, 422, 503),
     idempotent=True,
@@ -48,6 +49,7 @@ async def post_message(request: web.Request) -> web.Response:
     "Schedule many messages: all of them, or none where one is wrong",
     tag="messages",
     request=list[NewMessage],
+    example=[{"topic": "echo", "body": "one", "delay": "10s"}, {"topic": "echo", "body": "two", "delay": "1h30m"}],
     lines=True,
     answers={202: BatchAccepted},
     problems=(400, 409, 413, 415, 422, 503),
@@ -87,6 +89,7 @@ async def get_message(request: web.Request) -> web.Response:
     "Change the time or the body of a message that is still waiting",
     tag="messages",
     request=MessageChange,
+    example={"delay": "1h", "body": "hello again"},
     answers={200: MessageOut},
     problems=(400, 404, 409, 413, 415, 422, 503),
 )

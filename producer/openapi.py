@@ -43,27 +43,34 @@ def describe(
     answers: dict[int, Any],
     problems: tuple[int, ...] = (),
     request: Any = None,
+    example: Any = None,
     optional: bool = False,
     lines: bool = False,
     idempotent: bool = False,
     query: dict[str, tuple[Schema, str]] | None = None,
 ) -> Callable[[Handler], Handler]:
-    """Describes a handler by the classes of its request and its answers, and by the problems it may answer."""
+    """Describes a handler by the classes of its request and its answers, and by the problems it may answer.
+
+    ``example`` is a whole request that is accepted as it stands: Swagger UI would otherwise fill in every field at once.
+    """
     _described.extend(kind for kind in (request, *answers.values()) if kind is not None)
     operation: dict[str, Any] = {"summary": summary, "tags": [tag], "parameters": [], "responses": {}}
     if request is not None:
-        content = {"application/json": {"schema": _schema(request)}}
+        content = {"application/json": {"schema": _schema(request), "example": example}}
         if lines:
-            content["application/x-ndjson"] = {"schema": {"type": "string", "description": "One message a line."}}
+            text = "\n".join(msgspec.json.encode(one).decode() for one in example)
+            content["application/x-ndjson"] = {"schema": _LINES, "example": text}
         operation["requestBody"] = {"required": not optional, "content": content}
     for name, (schema, text) in (query or {}).items():
         operation["parameters"].append({"in": "query", "name": name, "schema": schema, "description": text})
     if idempotent:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     for status, kind in answers.items():
-        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind)
+        headers = _LOCATION if idempotent and not lines else {}  # many messages have no one location
+        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind, headers)
     for status in problems:
-        operation["responses"][str(status)] = _answer(_WHY[status], "application/problem+json", Problem)
+        headers = _RETRY_AFTER if status == 503 else {}
+        operation["responses"][str(status)] = _answer(_WHY[status], "application/problem+json", Problem, headers)
 
     def mark(handler: Handler) -> Handler:
         marked: Handler = docs(**operation, operationId=handler.__name__)(handler)
@@ -76,12 +83,33 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "name": "Idempotency-Key",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-    "description": "A repeat with the same key answers with the first message's id and stores nothing.",
+    "description": (
+        "A repeat of the request with the same key stores nothing and gives the first answer again, with its ids, status and "
+        "times, whatever became of the messages since, and `deduplicated`. GET /messages/{id} tells where a message is now."
+    ),
 }
+_LINES = {
+    "type": "string",
+    "description": (
+        "One message a line; empty lines are skipped. A field at fault is named by its message's position among the lines "
+        "that are not empty, from 0: `[3].topic`."
+    ),
+}
+_REQUEST_ID = {
+    "X-Request-Id": {
+        "schema": {"type": "string"},
+        "description": (
+            "The request's own, where it has one of at most 128 letters, digits and `._~+/=:-`; else made here. "
+            "Log lines about an error name it."
+        ),
+    }
+}
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the message can be looked at."}}
+_RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds after which another try makes sense."}}
 
 
-def _answer(description: str, media_type: str, kind: Any) -> Schema:
-    return {"description": description, "content": {media_type: {"schema": _schema(kind)}}}
+def _answer(description: str, media_type: str, kind: Any, headers: Schema) -> Schema:
+    return {"description": description, "headers": _REQUEST_ID | headers, "content": {media_type: {"schema": _schema(kind)}}}
 
 
 def _schema(kind: Any) -> Schema:

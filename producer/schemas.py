@@ -37,9 +37,9 @@ PATTERNS = {
 }
 """Each pattern in words, for the caller whose text does not fit."""
 
-Label = Annotated[str, Meta(min_length=1, max_length=64)]
+Label = Annotated[str, Meta(min_length=1, max_length=64, examples=["invoice"])]
 HeaderName = Annotated[str, Meta(pattern=_HEADER_NAME)]
-HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE)]
+HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE, examples=["value"])]
 ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, examples=["text/csv"])]
 Base64 = Annotated[str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="])]
 
@@ -82,16 +82,27 @@ class NewMessage(In, frozen=True):
         Annotated[TimeIn, Meta(description="Not delivered from this time on; expired instead. After the due time.")] | UnsetType
     ) = UNSET
     retry: RetryOptions | UnsetType = UNSET
-    deadline_ms: Annotated[int, Meta(ge=1, le=2_592_000_000, description="How long the handler may run.")] | UnsetType = UNSET
+    deadline_ms: (
+        Annotated[int, Meta(ge=1, le=2_592_000_000, description="How long the handler may run.", examples=[60_000])] | UnsetType
+    ) = UNSET
     retention_ms: (
-        Annotated[int, Meta(ge=0, le=2_592_000_000, description="How long the outcome is kept; 0 keeps none.")] | UnsetType
+        Annotated[
+            int, Meta(ge=0, le=2_592_000_000, description="How long the outcome is kept; 0 keeps none.", examples=[3_600_000])
+        ]
+        | UnsetType
     ) = UNSET
     labels: Annotated[tuple[Label, ...], Meta(max_length=20)] | UnsetType = UNSET
     headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
     flow_key: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=128, pattern=_FLOW_KEY, description="Messages of one key share its limits."),
+            Meta(
+                min_length=1,
+                max_length=128,
+                pattern=_FLOW_KEY,
+                description="Kept with the message; without effect yet.",
+                examples=["customer-7"],
+            ),
         ]
         | UnsetType
     ) = UNSET
@@ -150,7 +161,9 @@ class MessageOut(Out, frozen=True):
             examples=["scheduled"],
         ),
     ]
-    deliver_at: Annotated[TimeOut, Meta(description="When it is, or was, due; of a retry, that of the next attempt.")]
+    deliver_at: Annotated[
+        TimeOut, Meta(description="When it is, or was, due; of a retried message, when its next or last attempt is or was.")
+    ]
     attempts: Annotated[int, Meta(description="Attempts made; of a running one, those before it.")]
     created_at: TimeOut | UnsetType = UNSET
     started_at: Annotated[TimeOut, Meta(description="Start of the delivery that settled it.")] | UnsetType = UNSET
@@ -178,7 +191,7 @@ class Cancelled(Out, frozen=True):
 
 class DeadLetters(Out, frozen=True):
     items: Annotated[tuple[MessageOut, ...], Meta(description="Newest first.")]
-    total: Annotated[int, Meta(description="Dead letters in all.")]
+    total: Annotated[int, Meta(description="Dead letters in all topics, whichever `topic` asks for.")]
     next_cursor: Annotated[str, Meta(description="Give it as `cursor` for the next page; absent on the last.")] = ""
 
 

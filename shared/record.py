@@ -32,11 +32,17 @@ Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=315_360_000_000)]
 class RetryOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a message asks for instead of its topic's retry policy; an absent field follows the topic."""
 
-    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=1000, description="Attempts in all, the first included.")] | None = None
-    initial_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000, description="Wait after the first failure.")] | None = None
-    max_ms: Annotated[int, msgspec.Meta(ge=0, le=604_800_000, description="Longest wait.")] | None = None
-    factor: Annotated[float, msgspec.Meta(ge=1, le=100, description="Each wait is this times the one before.")] | None = None
-    jitter: Annotated[float, msgspec.Meta(ge=0, le=1, description="Share by which a wait varies.")] | None = None
+    max_attempts: (
+        Annotated[int, msgspec.Meta(ge=1, le=1000, description="Attempts in all, the first included.", examples=[5])] | None
+    ) = None
+    initial_ms: (
+        Annotated[int, msgspec.Meta(ge=0, le=86_400_000, description="Wait after the first failure.", examples=[1000])] | None
+    ) = None
+    max_ms: Annotated[int, msgspec.Meta(ge=0, le=604_800_000, description="Longest wait.", examples=[300_000])] | None = None
+    factor: (
+        Annotated[float, msgspec.Meta(ge=1, le=100, description="Each wait is this times the one before.", examples=[2])] | None
+    ) = None
+    jitter: Annotated[float, msgspec.Meta(ge=0, le=1, description="Share by which a wait varies.", examples=[0.2])] | None = None
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import urljoin
 
@@ -10,7 +11,8 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from producer.routes import ROUTES
 from producer.schemas import NewMessage
-from tests.producer.api import Api
+from tests.producer.api import JSON, NDJSON, Api
+from tests.producer.stages import Stages
 
 
 async def test_the_description_is_valid_openapi_3_0(api: Api) -> None:
@@ -62,6 +64,56 @@ async def test_a_request_is_described_as_it_is_validated(api: Api, value: object
 
     assert described is valid
     assert answer.status == (202 if valid else 422), answer.content
+
+
+@pytest.mark.leaves("due", "index", "errors")
+async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> None:
+    """ "Try it out" succeeds: each described request body is answered with success, and carries the headers described with it."""
+    waiting = await api.accepted("/messages", {"topic": "echo", "delay": "1h"})
+    dead = await api.accepted("/messages", {"topic": "work"})
+    await stages.bury(await stages.run("work"), "of no use", "an error")
+    ids = {"/dead-letters/{id}/replay": dead["id"], "/messages/{id}": waiting["id"]}
+
+    tried = set()
+    for path, item in api.description.document["paths"].items():
+        for method, operation in item.items():
+            for media_type, content in operation.get("requestBody", {"content": {}})["content"].items():
+                example = content["example"]
+                data = (example if isinstance(example, str) else json.dumps(example)).encode()
+                url = path.replace("{id}", ids.get(path, ""))
+                answer = await api.call(method.upper(), url, data=data, headers={"Content-Type": media_type})
+                assert answer.status in {200, 202}, (path, answer.content)
+                described = operation["responses"][str(answer.status)]["headers"]
+                assert {name.lower() for name in described} <= set(answer.headers)
+                tried.add((method, path, media_type))
+    assert tried == {
+        ("post", "/echoAtTime", JSON),
+        ("post", "/messages", JSON),
+        ("post", "/messages/batch", JSON),
+        ("post", "/messages/batch", NDJSON),
+        ("patch", "/messages/{id}", JSON),
+        ("post", "/dead-letters/{id}/replay", JSON),
+    }
+
+
+async def test_the_headers_of_answers_are_described(api: Api) -> None:
+    """``X-Request-Id`` on all, ``Location`` where one message is made, ``Retry-After`` while Redis is out."""
+    found: dict[str, set[str]] = {}
+    for path, item in api.description.document["paths"].items():
+        for method, operation in item.items():
+            for status, answer in operation["responses"].items():
+                for name in answer["headers"]:
+                    found.setdefault(name, set()).add(f"{method} {path} {status}")
+
+    answers = {
+        f"{method} {path} {status}"
+        for path, item in api.description.document["paths"].items()
+        for method, operation in item.items()
+        for status in operation["responses"]
+    }
+    assert found["X-Request-Id"] == answers
+    assert found["Location"] == {"post /echoAtTime 202", "post /messages 202"}
+    assert found["Retry-After"] == {one for one in answers if one.endswith(" 503") and "/health" not in one}
 
 
 async def test_swagger_ui_and_everything_it_loads_come_from_the_service(api: Api) -> None:
