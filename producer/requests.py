@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
 
-from producer.schemas import PATTERNS
+from producer.schemas import PATTERNS, HeaderValue
 from shared.errors import InvalidField
+from shared.times import DELAY_EXPECTED, TIME_EXPECTED
 
 JSON_TYPES = frozenset({"application/json"})
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -20,7 +21,22 @@ _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 _PATTERN = re.compile(r"`str` matching regex (?P<pattern>.*)", re.DOTALL)
+_GOT = re.compile(r"^Expected `int \| float \| str`, got `(\w+)`$")
+_WANTED = {"time": TIME_EXPECTED, "deliver_at": TIME_EXPECTED, "expires_at": TIME_EXPECTED, "delay": DELAY_EXPECTED}
+_HEADER = re.compile(r"(?:\[(\d+)\]\.)?headers\[\.\.\.\]")
+_ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
+"""One escape of a JSON text, read from its start; a whole surrogate pair is one."""
 _any = msgspec.json.Decoder(msgspec.Raw)
+
+
+class _WithHeaders(msgspec.Struct):
+    """A message whose headers are to be looked at, and nothing else of it."""
+
+    headers: dict[str, Any] = {}
+
+
+_with_headers = msgspec.json.Decoder(_WithHeaders)
+_all_with_headers = msgspec.json.Decoder(list[_WithHeaders])
 
 Struct = TypeVar("Struct")
 
@@ -38,7 +54,7 @@ async def read_optional_json(request: web.Request, decoder: msgspec.json.Decoder
 
 
 async def read_lines(request: web.Request, decoder: msgspec.json.Decoder[Struct]) -> list[Struct]:
-    """A JSON array, or one JSON value a line (NDJSON)."""
+    """One JSON value a line (NDJSON). A complaint names its element by its position among the lines that are not empty."""
     if request.content_type not in NDJSON_TYPES:
         _refuse_media_type(request, "application/json or application/x-ndjson")
     lines = [line for line in (await _content(request)).split(b"\n") if line.strip()]
@@ -63,13 +79,15 @@ def _refuse_media_type(request: web.Request, expected: str) -> None:
 
 
 def decode(data: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
+    if not data.strip():
+        raise InvalidField("", "expected JSON; the body is empty", status=400)
     try:
         data.decode()
         return _validated(data, decoder)
     except msgspec.ValidationError as error:
-        raise explained(str(error)) from None
+        raise _header_named(explained(str(error)), data) from None
     except msgspec.DecodeError as error:
-        raise InvalidField("", f"expected JSON: {error}", status=400) from None
+        raise InvalidField("", f"expected JSON: {_syntax(data, error)}", status=400) from None
     except UnicodeDecodeError as error:
         raise InvalidField("", f"expected JSON in UTF-8: {error}", status=400) from None
     except RecursionError:
@@ -84,6 +102,26 @@ def _validated(data: bytes, decoder: msgspec.json.Decoder[Struct]) -> Struct:
         raise
 
 
+def _syntax(data: bytes, error: msgspec.DecodeError) -> str:
+    """What is wrong with it: of half a surrogate pair msgspec says that the data ends too early."""
+    half = next((found["half"] for found in _ESCAPE.finditer(data) if found["half"]), None)
+    return f"{half.decode()} is half of a surrogate pair, which is no character" if half else str(error)
+
+
+def _header_named(error: InvalidField, data: bytes) -> InvalidField:
+    """msgspec does not say which key of an object it complains of; here the first header that it would refuse is named."""
+    batch = _HEADER.fullmatch(error.field)
+    if batch is None:
+        return error
+    messages = [_with_headers.decode(data)] if batch[1] is None else _all_with_headers.decode(data)
+    for name, value in messages[int(batch[1] or 0)].headers.items():
+        try:
+            msgspec.convert(value, HeaderValue)
+        except msgspec.ValidationError:
+            return InvalidField(error.field.replace("[...]", f".{name}"), error.detail, error.status)
+    return error
+
+
 def explained(text: str) -> InvalidField:
     """msgspec's complaint, as field and expectation."""
     match = _PATH.search(text)
@@ -96,6 +134,9 @@ def explained(text: str) -> InvalidField:
     pattern = _PATTERN.search(detail)
     if pattern:
         detail = f"expected {PATTERNS[ast.literal_eval(pattern['pattern'])]}"
+    wanted, got = _WANTED.get(path.rpartition(".")[2]), _GOT.search(detail)
+    if wanted and got:
+        detail = f"{wanted}; got {got[1]}"
     return InvalidField(path, detail[:1].lower() + detail[1:])
 
 
