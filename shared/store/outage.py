@@ -31,10 +31,19 @@ KINDS = {
     "WRONGPASS": "noauth",
     "NOPERM": "noauth",
     "max number of clients reached": "clients",
+    "DB index is out of range": "database",
+    "invalid DB index": "database",
+    "SELECT is not allowed": "database",
 }
+HINTS = {
+    "noauth": "look at the user and the password in Redis.ConnectionString, and at what that user may do",
+    "database": "look at the database in Redis.ConnectionString",
+    "protocol": "what answers there is no Redis: look at host and port in Redis.ConnectionString",
+}
+"""What to do where waiting alone will hardly help."""
 _REFUSAL = re.compile(
     r"(?:^|[\s-])(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b"
-    r"|(max number of clients reached)"
+    r"|(max number of clients reached|DB index is out of range|invalid DB index|SELECT is not allowed)"
 )
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.BusyLoadingError, "loading"),
@@ -48,6 +57,7 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.AuthorizationError, "noauth"),
     (exceptions.NoPermissionError, "noauth"),
     (exceptions.NoScriptError, "noscript"),  # forgotten again between loading and running: a fail-over
+    (exceptions.InvalidResponse, "protocol"),
     (exceptions.TimeoutError, "timeout"),
     (exceptions.ConnectionError, "connection"),
 )
@@ -63,8 +73,12 @@ def outage_of(error: BaseException) -> Outage | None:
     if refusal is None or refusal[1]:  # "max number of clients reached" comes as a plain ConnectionError
         for kind_of_error, kind in _CLASSES:
             if isinstance(error, kind_of_error):
-                return Outage(kind, str(error))
-    return Outage(KINDS[refusal[1] or refusal[2]], str(error)) if refusal else None
+                return _outage(kind, str(error))
+    return _outage(KINDS[refusal[1] or refusal[2]], str(error)) if refusal else None
+
+
+def _outage(kind: str, text: str) -> Outage:
+    return Outage(kind, f"{text}; {HINTS[kind]}" if kind in HINTS else text)
 
 
 @contextmanager

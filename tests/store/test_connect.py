@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,7 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import SettingsError
 from shared.settings import RedisSettings
-from shared.store.connect import Client, command_client, describe_address, parse_address, waiting_client
+from shared.store.connect import TLS_OPTIONS, Client, command_client, describe_address, parse_address, waiting_client
 from tests.support.server import private_server
 from tests.support.waiting import eventually
 
@@ -69,10 +70,82 @@ def test_a_bad_string_is_refused_without_telling_it(connection_string: str) -> N
 @pytest.mark.parametrize("option", ["socket_timeout=1", "protocol=3", "decode_responses=true", "max_connections=1"])
 def test_options_that_the_code_relies_on_cannot_be_overridden(option: str) -> None:
     """Only user, password, database and TLS options may be given in the query of a URL."""
-    with pytest.raises(SettingsError, match="expected only db, username, password and ssl_") as caught:
+    with pytest.raises(
+        SettingsError, match=rf"\?{option.partition('=')[0]}=.*expected only db, username, password, ssl_"
+    ) as caught:
         parse_address(f"redis://me:{SECRET}@host?db=1&{option}")
 
     assert SECRET not in str(caught.value)
+
+
+def test_every_tls_option_of_the_library_is_known() -> None:
+    """No option that the library has is refused, and none is allowed that it has not."""
+    parameters = inspect.signature(SSLConnection.__init__).parameters
+
+    assert set(TLS_OPTIONS) == {name for name in parameters if name.startswith("ssl_")}
+
+
+@pytest.mark.parametrize(
+    ("rest", "shown", "expected"),
+    [
+        ("/x", "***", "a whole number as the database"),
+        ("/1/2", "***", "a whole number as the database"),
+        ("/-1", "***", "a whole number as the database"),
+        (f"/{SECRET}@other", "***", "a whole number as the database"),
+        ("?db=x", "?db=***", "a whole number as the database"),
+        ("?db=", "?db=***", "a whole number as the database"),
+        ("?ssl_foo=1", "?ssl_foo=***", "expected only db, username, password, ssl_"),
+        (f"?{SECRET}@other", "***", "expected only db, username, password, ssl_"),
+        ("?ssl_cert_reqs=maybe", "?ssl_cert_reqs=***", "expected none, optional or required"),
+        ("?ssl_cert_reqs=", "?ssl_cert_reqs=***", "expected none, optional or required"),
+        ("?ssl_ca_certs=/nope", "?ssl_ca_certs=***", "a file of certificates that can be read"),
+        ("?ssl_ca_certs=/dev/null", "?ssl_ca_certs=***", "a file of certificates that can be read"),
+        ("?ssl_ca_path=/nope", "?ssl_ca_path=***", "a folder of certificates"),
+        ("?ssl_ca_data=none", "?ssl_ca_data=***", "certificates as text"),
+        ("?ssl_certfile=/nope", "?ssl_certfile=***", "a certificate that can be read"),
+        ("?ssl_keyfile=/nope", "?ssl_keyfile=***", "the key of ssl_certfile"),
+        ("?ssl_min_version=5", "?ssl_min_version=***", "771"),
+        ("?ssl_min_version=TLS", "?ssl_min_version=***", "771"),
+        ("?ssl_ciphers=rot13", "?ssl_ciphers=***", "names of ciphers"),
+        ("?ssl_include_verify_flags=X", "?ssl_include_verify_flags=***", "ssl.VerifyFlags"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_refused_by_name(rest: str, shown: str, expected: str) -> None:
+    """What would end in a traceback, another database or an endless wait is refused at start; a password stays secret."""
+    with pytest.raises(SettingsError) as caught:
+        parse_address(f"rediss://me:{SECRET}@host:6379{rest}")
+
+    assert str(caught.value).startswith(f"Redis.ConnectionString = '{shown}': expected ")
+    assert expected in str(caught.value)
+    assert SECRET not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_tls_options_need_tls() -> None:
+    """An option that a connection in plain text would not take is refused, and the way out is named."""
+    with pytest.raises(SettingsError, match=r"\?ssl_cert_reqs=.*expected rediss://"):
+        parse_address("redis://host?ssl_cert_reqs=none")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ssl_check_hostname=false",
+        "ssl_min_version=772",
+        "ssl_ciphers=HIGH",
+        "ssl_exclude_verify_flags=[VERIFY_X509_STRICT]",
+        "db=1",
+    ],
+)
+def test_options_that_can_be_used_are_taken(query: str) -> None:
+    """What the library takes is not refused."""
+    assert parse_address(f"rediss://host/0?{query}") == f"rediss://host/0?{query}"
+
+
+def test_a_port_that_is_none_is_named() -> None:
+    """Whoever has mistyped a port reads which."""
+    with pytest.raises(SettingsError, match=r"99999 is no port; .* 1 to 65535"):
+        parse_address("localhost:99999")
 
 
 def settings_for(url: str) -> RedisSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 from redis import exceptions
@@ -32,6 +33,9 @@ ANSWERS = {
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)": "unblocked",
     "NOSCRIPT No matching script. Please use EVAL.": "noscript",
     "ERR max number of clients reached": "clients",
+    "ERR DB index is out of range": "database",
+    "ERR invalid DB index": "database",
+    "ERR SELECT is not allowed in cluster mode": "database",
 }
 """What servers answer, by the kind of outage it is."""
 
@@ -92,6 +96,7 @@ def test_any_other_answer_is_an_error_of_ours(answer: str) -> None:
     [
         (exceptions.ConnectionError("Connection closed by server."), "connection"),
         (exceptions.MaxConnectionsError("Too many connections"), "connection"),
+        (exceptions.InvalidResponse("Protocol Error: b'HTTP/1.1 400 Bad Request'"), "protocol"),
         (exceptions.TimeoutError("Timeout reading from socket"), "timeout"),
         (ConnectionRefusedError(111, "Connection refused"), "connection"),
         (OSError(113, "No route to host"), "connection"),
@@ -140,3 +145,45 @@ async def test_a_server_that_is_not_there_is_an_outage() -> None:
 
     assert caught.value.kind == "connection"
     await client.aclose()
+
+
+async def refused_by(connection_string: str) -> Outage:
+    client = command_client(RedisSettings(connection_string=connection_string), "test")
+    with pytest.raises(Outage) as caught, outages():
+        await client.ping()
+    await client.aclose()
+    return caught.value
+
+
+async def test_a_server_that_is_no_redis_is_an_outage_that_names_the_setting() -> None:
+    """A wrong port with another program behind it crashes nobody; the text says where to look."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()  # until the client has hung up
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as stranger:
+        outage = await refused_by(f"127.0.0.1:{stranger.sockets[0].getsockname()[1]}")
+
+    assert outage.kind == "protocol"
+    assert "no Redis: look at host and port in Redis.ConnectionString" in str(outage)
+
+
+async def test_a_wrong_password_is_an_outage_that_names_the_setting(server_url: str) -> None:
+    """Waiting does not mend it, so the text says what to look at, and tells no password."""
+    address = urlsplit(server_url).netloc.rpartition("@")[2]
+
+    outage = await refused_by(f"redis://nobody:pa55-w0rd@{address}")
+
+    assert outage.kind == "noauth"
+    assert "the password in Redis.ConnectionString" in str(outage)
+    assert "pa55-w0rd" not in str(outage)
+
+
+async def test_a_database_that_the_server_has_not_is_an_outage_that_names_the_setting(server_url: str) -> None:
+    """``/999999``: the text says where the number stands."""
+    outage = await refused_by(urlsplit(server_url)._replace(path="/999999", query="").geturl())
+
+    assert outage.kind == "database"
+    assert "the database in Redis.ConnectionString" in str(outage)
