@@ -47,8 +47,11 @@ def test_every_file_that_is_named_exists(page: Path) -> None:
 
 @by_name
 def test_pages_are_plain_and_narrow(page: Path) -> None:
-    """ASCII, so that any terminal and any diff shows them; text lines of at most 130 characters outside tables and blocks."""
+    """ASCII, so that any terminal and any diff shows them; a newline at the end; text lines of at most 130 characters outside
+    tables and blocks."""
     text = page.read_text()
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
     assert text.isascii(), [line for line in text.splitlines() if not line.isascii()]
     for block in blocks_of(page):
         text = text.replace(block.text, "")
