@@ -14,6 +14,7 @@ from shared.settings import RedisSettings, Settings
 from shared.version import VERSION
 from tests.producer.api import Api, assert_problem
 from tests.producer.conftest import OpenApi
+from tests.producer.cutting import CuttingProxy
 from tests.producer.stages import Stages
 from tests.support.server import private_server
 from tests.support.waiting import eventually
@@ -150,6 +151,29 @@ async def test_what_a_full_redis_refused_was_certainly_not_stored(
         await client.config_set("maxmemory", 0)
         assert await client.keys(f"{prefix}:*:due:*") == []
         assert "deduplicated" not in await api.accepted("/messages", calls["/messages"], headers=key)
+
+
+async def test_a_batch_of_which_a_part_is_stored_is_never_called_not_stored(
+    open_api: OpenApi, settings: Settings, own_server: BundledServer, prefix: str
+) -> None:
+    """Cut off after its first part, then repeated on a full Redis: the 503 still names the ids, and a third try completes."""
+    content, key = [{"topic": "work", "body": str(number)} for number in range(600)], {"Idempotency-Key": "order-17"}
+    async with CuttingProxy(own_server.url) as proxy, Redis.from_url(own_server.url) as client:
+        at_own = RedisSettings(connection_string=proxy.url, key_prefix=prefix)
+        api = await open_api(msgspec.structs.replace(settings, redis=at_own))
+        await api.accepted("/messages", {"topic": "echo"})  # the script is loaded, the connection open
+        proxy.cut_at_chunk(2, after_it_was_done=False)
+        cut_off = await api.post("/messages/batch", content, headers=key)
+        await client.config_set("maxmemory", 1)
+
+        full = await api.post("/messages/batch", content, headers=key)
+
+        assert_problem(full, 503, says="oom")
+        assert full.json["ids"] == cut_off.json["ids"]
+        assert await client.zcard(f"{prefix}:{{0}}:due:work") == 500
+        await client.config_set("maxmemory", 0)
+        assert (await api.accepted("/messages/batch", content, headers=key))["ids"] == full.json["ids"]
+        assert await client.zcard(f"{prefix}:{{0}}:due:work") == 600
 
 
 async def test_a_refused_request_is_refused_also_while_redis_is_out(
