@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 
 class FolderInUse(Exception):
     """Another run uses the folder."""
+
+
+class FolderNotWritable(Exception):
+    """Nothing can be kept in it."""
 
 
 class DataFolder:
@@ -20,11 +26,15 @@ class DataFolder:
         self._held: IO[str] | None = None
 
     def lock(self) -> None:
-        """Takes the folder, made where it is missing; nothing where it is held already. Raises ``FolderInUse``."""
+        """Takes the folder, made where it is missing; nothing where it is held already.
+
+        Raises ``FolderInUse``, ``FolderNotWritable``.
+        """
         if self._held is not None:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        file = (self.path / ".lock").open("a+", encoding="utf-8")
+        with self._writing():
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -38,8 +48,12 @@ class DataFolder:
         self._held = file
 
     def server_lock(self) -> IO[str] | None:
-        """A lock to hand down to the server, which so holds the folder as long as it lives; ``None`` while one does."""
-        file = (self.path / ".server.lock").open("a", encoding="utf-8")
+        """A lock to hand down to the server, which so holds the folder as long as it lives; ``None`` while one does.
+
+        Raises ``FolderNotWritable``.
+        """
+        with self._writing():
+            file = (self.path / ".server.lock").open("a", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,8 +77,19 @@ class DataFolder:
     @port.setter
     def port(self, port: int) -> None:
         fresh = self.path / ".redis.port"
-        fresh.write_text(f"{port}\n")
-        fresh.replace(self._port_file)  # whole, for whoever reads it meanwhile
+        with self._writing():
+            fresh.write_text(f"{port}\n")
+            fresh.replace(self._port_file)  # whole, for whoever reads it meanwhile
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise FolderNotWritable(
+                f"{self.path} cannot be written ({error.strerror or error}): make it a folder that this user may write, "
+                "or give another Redis with Redis__ConnectionString"
+            ) from None
 
     @property
     def _port_file(self) -> Path:

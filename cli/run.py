@@ -15,6 +15,7 @@ from types import FrameType
 
 from cli.server import BundledServer
 from cli.supervisor import Child, Supervisor, say
+from shared.errors import SettingsError
 from shared.settings import RedisSettings, Settings
 from shared.settings_file import load_settings
 from shared.store.connect import describe_address
@@ -60,10 +61,11 @@ def read_procfile(text: str, scale: dict[str, int]) -> list[Child]:
 
 @contextmanager
 def _bundled_server(settings: Settings, port: int) -> Iterator[BundledServer]:
-    server = BundledServer(DATA, Path(settings.logging.directory) / "redis.log", port=port)
+    server, started = BundledServer(DATA, _log_in(Path(settings.logging.directory)), port=port), False
     signal.signal(signal.SIGTERM, _interrupt)  # until the supervisor takes signals: the server must not be left behind
     try:
         server.start()
+        started = True
         how = "taken over from a run that was killed" if server.adopted else "started"
         say(f"bundled server {how} on port {server.port}, data in {DATA}/; look inside with: redis-cli -p {server.port}")
         yield server
@@ -71,7 +73,19 @@ def _bundled_server(settings: Settings, port: int) -> Iterator[BundledServer]:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # its data is being written, and this process ends next
         server.stop()
-        say("bundled server stopped; its data is kept")
+        if started:
+            say("bundled server stopped; its data is kept")
+
+
+def _log_in(folder: Path) -> Path:
+    """The server's log file. Tried before anything is started: the server itself would end without a word."""
+    file = folder / "redis.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file.open("ab").close()
+    except OSError as error:
+        raise SettingsError("Logging.Directory", str(folder), f"expected a folder that can be written: {error}") from None
+    return file
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

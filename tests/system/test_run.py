@@ -110,6 +110,7 @@ async def test_a_second_run_in_the_same_folder_is_refused(make_run: Make) -> Non
 
     assert await second.ended() == 1
     assert "is in use by process" in second.output
+    assert "bundled server stopped" not in second.output
     assert first.server_pid() == server
     assert (await first.call("GET", "/health/ready"))[0] == 200
 
@@ -174,7 +175,8 @@ async def test_a_port_that_is_taken_ends_the_run_with_its_reason(make_run: Make)
         assert await run.ended() == BAD_SETTINGS
 
     assert f"Producer.Port = {port}: expected a free port" in run.output
-    assert "producer refuses its settings; stopping" in run.output
+    assert "set Producer__Port to another" in run.output
+    assert f"producer refuses its settings; stopping (Producer.Port = {port}: expected a free port" in run.output
     assert not run.server_answers()
 
 
@@ -188,6 +190,31 @@ async def test_a_bad_setting_starts_nothing(make_run: Make) -> None:
     assert "Consumers.Threads" in run.output
     assert "'many'" in run.output
     assert not (run.folder / "data").exists()
+
+
+async def test_a_log_folder_that_cannot_be_written_starts_nothing(make_run: Make) -> None:
+    """The setting is named in one line, no traceback, and nothing is said to be stopped that never ran."""
+    run = make_run(Logging__Directory="/dev/null/logs")
+    run.spawn()
+
+    assert await run.ended() == BAD_SETTINGS
+
+    (line,) = run.output.splitlines()
+    assert line.startswith("bad settings: Logging.Directory = '/dev/null/logs': expected a folder that can be written")
+    assert not (run.folder / "data").exists()
+
+
+async def test_a_data_folder_that_cannot_be_written_starts_nothing(make_run: Make) -> None:
+    """The folder and the way out are named in one line."""
+    run = make_run()
+    (run.folder / "data").touch()
+    run.spawn()
+
+    assert await run.ended() == 1
+
+    (line,) = run.output.splitlines()
+    assert "data cannot be written" in line
+    assert "Redis__ConnectionString" in line
 
 
 async def test_the_bundled_server_takes_another_port_where_its_own_is_taken(make_run: Make) -> None:
