@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, get_args
 
 import msgspec
 
 from shared.errors import SettingsError
-from shared.settings import PATTERNS, SECTIONS, Settings
+from shared.settings import PATTERNS, SECTIONS, Settings, TopicRetrySettings, TopicSettings
 
 _PATH = re.compile(r"^(?P<expected>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
@@ -34,8 +36,28 @@ def explained(text: str, values: dict[str, Any]) -> SettingsError:
     for pattern, reason in ((_UNKNOWN, "there is no such setting"), (_MISSING, "this setting is required")):
         named = pattern.search(expected)
         if named:
-            path, expected = f"{path}.{named['name']}".lstrip("."), reason
+            meant = close_to(named["name"], names_in(path)) if pattern is _UNKNOWN else None
+            expected = f"{reason}; did you mean {meant}?" if meant else reason
+            path = f"{path}.{named['name']}".lstrip(".")
     return SettingsError(path, _shown(path, _value_at(values, path)), _in_words(path, expected))
+
+
+def names_in(path: str) -> list[str]:
+    """What may stand at that place of the file."""
+    *_, last = path.split(".")
+    inside: type[msgspec.Struct] | None = Settings
+    if path.startswith("Topics["):
+        inside = TopicRetrySettings if last == "Retry" else TopicSettings
+    elif path:
+        inside = SECTIONS.get(path)
+    return [field.encode_name for field in msgspec.structs.fields(inside)] if inside else []
+
+
+def close_to(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known name that was probably meant, upper or lower case apart; ``likeness`` from 0 to 1 (the same)."""
+    by_lower = {one.lower(): one for one in known}
+    found = get_close_matches(name.lower(), by_lower, n=1, cutoff=likeness)
+    return by_lower[found[0]] if found else None
 
 
 def _in_words(path: str, expected: str) -> str:

@@ -16,11 +16,14 @@ import msgspec
 
 from shared.errors import SettingsError
 from shared.settings import SECTIONS, Settings
-from shared.settings_errors import explained
+from shared.settings_errors import close_to, explained, names_in
 
 DEFAULT_FILE = "appsettings.json"
 FILE_VARIABLE = "APPSETTINGS"
 """Names another settings file than ``appsettings.json`` of the working directory."""
+
+SECTION_LIKENESS = 0.8
+"""From which on a section in the environment is a known one misspelt."""
 
 
 def load_settings(environment: Mapping[str, str] | None = None, file: Path | None = None) -> Settings:
@@ -76,6 +79,10 @@ def _check_name(name: str, section: str, rest: str) -> None:
     meant = next((one for one in SECTIONS if one.lower() == section.lower()), None)
     if meant is not None:
         raise SettingsError(name, "***", f"there is no such setting; names are written as in the file, such as {meant}__…")
+    misspelt = close_to(section, SECTIONS, SECTION_LIKENESS)
+    key = close_to(rest, names_in(misspelt)) if misspelt else None
+    if key is not None:  # both parts: another program may have an Auth0__Domain
+        raise SettingsError(name, "***", f"there is no such setting; did you mean {misspelt}__{key}?")
 
 
 def _parsed(name: str, text: str) -> Any:
@@ -96,7 +103,8 @@ def _convert(values: dict[str, Any], *, strict: bool) -> Settings:
     try:
         return msgspec.convert(values, Settings, strict=strict)
     except msgspec.ValidationError as error:
-        raise explained(str(error), values) from None
+        text = str(error) if strict else str(error).replace(", got `str`", "")  # in the environment everything is a text
+        raise explained(text, values) from None
 
 
 def _check(settings: Settings) -> None:

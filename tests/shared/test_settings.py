@@ -107,14 +107,20 @@ def test_topics_come_from_the_environment_as_json(file: Path) -> None:
 
 def test_what_is_not_ours_in_the_environment_is_left_alone(file: Path) -> None:
     """Other programs' variables are no settings of ours."""
-    assert load(file, PATH="/bin", Other__Key="x", __="x", Redis="x", LANG="C__x") == Settings()
+    assert (
+        load(file, PATH="/bin", Other__Key="x", __="x", Redis="x", LANG="C__x", Auth0__Domain="x", Log__Level="x") == Settings()
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "key", "value", "expected"),
     [
         ({"Foo": 1}, "Foo", "1", "there is no such setting"),
-        ({"redis": {}}, "redis", "an object", "there is no such setting"),
+        ({"redis": {}}, "redis", "an object", "there is no such setting; did you mean Redis?"),
+        ({"Producer": {"port": 1}}, "Producer.port", "1", "there is no such setting; did you mean Port?"),
+        ({"Consumers": {"Thread": 1}}, "Consumers.Thread", "1", "did you mean Threads?"),
+        ({"Topics": [{"Name": "a", "Handlr": "m"}]}, "Topics[0].Handlr", "'m'", "did you mean Handler?"),
+        ({"Topics": [{"Name": "a", "Retry": {"Maxms": 1}}]}, "Topics[0].Retry.Maxms", "1", "did you mean MaxMs?"),
         ({"Redis": {"Foo": "x"}}, "Redis.Foo", "'x'", "there is no such setting"),
         ({"Redis": "localhost"}, "Redis", "'localhost'", "expected an object, got a text"),
         ({"Redis": None}, "Redis", "None", "expected an object, got null"),
@@ -160,7 +166,10 @@ def test_a_wrong_file_is_refused_with_key_value_and_expectation(
     ("name", "text", "key", "expected"),
     [
         ("Redis__Foo", "1", "Redis.Foo", "there is no such setting"),
-        ("Producer__port", "1", "Producer.port", "there is no such setting"),
+        ("Producer__port", "1", "Producer.port", "there is no such setting; did you mean Port?"),
+        ("Prodcer__Port", "1", "Prodcer__Port", "did you mean Producer__Port?"),
+        ("Consumer__Thread", "1", "Consumer__Thread", "did you mean Consumers__Threads?"),
+        ("REDDIS__CONNECTIONSTRING", "x", "REDDIS__CONNECTIONSTRING", "did you mean Redis__ConnectionString?"),
         ("Producer__Port__X", "1", "Producer.Port__X", "there is no such setting"),
         ("Producer__Port", "abc", "Producer.Port", "a whole number"),
         ("Producer__Port", "", "Producer.Port", "a whole number"),
@@ -184,6 +193,7 @@ def test_a_wrong_override_is_refused(file: Path, name: str, text: str, key: str,
 
     assert str(refused.value).startswith(f"{key} = ")
     assert expected in str(refused.value)
+    assert "got a text" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '"text"', "{'Redis': {}}"])
