@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from consumers.registry import load_handlers
-from consumers.worker import TooManyAbandoned, Worker
+from consumers.runner import TooManyAbandoned
+from consumers.worker import Worker
 from shared.lifecycle import process_name, run
 from shared.logs import logger
 from shared.probe import Probe

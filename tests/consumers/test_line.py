@@ -43,12 +43,12 @@ def work() -> Held:
 async def _running(make_worker: MakeWorker, flow: Flow, work: Held, count: int = 1) -> tuple[Worker, Line, list[Delivery]]:
     """A worker in the middle of so many handlers."""
     worker = await make_worker(alpha=make_handler(work.handle))
-    worker._start_pools()
+    worker.runner.pools.start()
     await flow.ready(count)
     line = worker._lines[0]
     assert await line.reader.run_once() == count
     await eventually(lambda: len(work.started) == count, what="they run")
-    return worker, line, worker._held.all()
+    return worker, line, worker.runner.held.all()
 
 
 async def _waiting(make_worker: MakeWorker, flow: Flow, count: int = 2) -> tuple[Worker, Line, list[Delivery]]:
@@ -56,9 +56,9 @@ async def _waiting(make_worker: MakeWorker, flow: Flow, count: int = 2) -> tuple
     worker = await make_worker()
     await flow.ready(count)
     line = worker._lines[0]
-    while len(worker._held) < count:
+    while len(worker.runner.held) < count:
         await line.reader.run_once()
-    return worker, line, worker._held.all()
+    return worker, line, worker.runner.held.all()
 
 
 async def _settle(worker: Worker, count: int) -> None:
@@ -97,11 +97,11 @@ async def test_a_lost_lease_is_dropped_before_its_start(make_worker: MakeWorker,
 
     assert await line.renew_once() == 1
 
-    assert worker._held.all() == [kept]
-    assert worker._pools["alpha"].intake.remove(lambda _: True) == [kept]
-    assert worker._capacities["alpha"].held == 1
+    assert worker.runner.held.all() == [kept]
+    assert worker.runner.pools.by_topic["alpha"].intake.remove(lambda _: True) == [kept]
+    assert worker.runner.pools.capacities["alpha"].held == 1
     assert (await flow.pending())[lost.lease.entry_id] == ("stranger", 2)
-    assert worker.counts["lost"] == 1
+    assert worker.runner.counts["lost"] == 1
 
 
 async def test_a_lease_lost_while_its_handler_runs_is_told_once(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
@@ -111,10 +111,10 @@ async def test_a_lease_lost_while_its_handler_runs_is_told_once(make_worker: Mak
 
     assert [await line.renew_once() for _ in range(3)] == [1, 0, 0]
 
-    assert (worker._held.all(), delivery.lost) == ([delivery], True)
+    assert (worker.runner.held.all(), delivery.lost) == ([delivery], True)
     work.go.set()
     await _settle(worker, 1)
-    assert (worker.counts["lost"], worker.counts["fenced"], len(worker._held)) == (1, 1, 0)
+    assert (worker.runner.counts["lost"], worker.runner.counts["fenced"], len(worker.runner.held)) == (1, 1, 0)
     assert list((await flow.pending()).values()) == [("stranger", 2)]
     await flow.finish()
 
@@ -143,7 +143,7 @@ async def test_a_delivery_whose_own_settlement_was_quicker_is_not_lost(make_work
 
     assert await line.renew_once() == 0
 
-    assert (delivery.lost, worker.counts["lost"]) == (False, 0)
+    assert (delivery.lost, worker.runner.counts["lost"]) == (False, 0)
     await line.settler.run_once()
 
 
@@ -153,9 +153,9 @@ async def test_many_leases_are_renewed_in_bounded_chunks(make_worker: MakeWorker
     worker = await make_worker()
     line = worker._lines[0]
     await flow.ready(450)
-    worker._receive(line, await line.deliveries.read({"alpha": 450}))
+    worker.runner.receive(line, await line.deliveries.read({"alpha": 450}))
     await flow.age(1_500)
-    assert len(worker._held) == 450
+    assert len(worker.runner.held) == 450
 
     assert await line.renew_once() == 0
 
@@ -184,15 +184,15 @@ async def test_claims_go_into_free_slots_only(make_worker: MakeWorker, flow: Flo
     assert [await line.claim_once() for _ in range(2)] == [4, 0]
 
     assert Counter((await flow.pending()).values()) == {("worker-1", 2): 4, ("dead-worker", 1): 6}
-    assert len(worker._held) == worker._capacities["alpha"]._held["alpha"] == 4
-    assert (worker.counts["claimed"], line.claimed) == (4, 4)
+    assert len(worker.runner.held) == worker.runner.pools.capacities["alpha"]._held["alpha"] == 4
+    assert (worker.runner.counts["claimed"], line.claimed) == (4, 4)
 
 
 @pytest.mark.leaves("stream", "index")
 async def test_readers_leave_a_slot_to_what_is_stuck(make_worker: MakeWorker, flow: Flow) -> None:
     """While a delivery is stuck and all slots are taken, the next slot is kept for it; not any longer than to the next claim."""
     worker = await make_worker()
-    line, capacity = worker._lines[0], worker._capacities["alpha"]
+    line, capacity = worker._lines[0], worker.runner.pools.capacities["alpha"]
     for _ in range(4):
         capacity.taken("alpha")
     assert await line.claim_once() == 0
@@ -202,7 +202,7 @@ async def test_readers_leave_a_slot_to_what_is_stuck(make_worker: MakeWorker, fl
     assert await line.claim_once() == 0
     capacity.freed("alpha", None)
 
-    assert worker._plan() == {}
+    assert worker.runner.plan() == {}
     assert await line.claim_once() == 1
     assert capacity.held == 4
 
@@ -244,7 +244,7 @@ async def test_what_is_claimed_is_run_and_settled(make_worker: MakeWorker, flow:
     """A first loss costs nothing: the message is delivered as its first attempt."""
     worker = await make_worker(alpha=make_handler(work.handle))
     ids = await _left_behind(make_worker, flow, 2)
-    worker._start_pools()
+    worker.runner.pools.start()
     work.go.set()
 
     assert await worker._lines[0].claim_once() == 2
@@ -262,20 +262,20 @@ async def test_one_suspect_is_at_work_at_a_time(make_worker: MakeWorker, flow: F
     await _left_behind(make_worker, flow, 3)
     await flow.steal()  # now lost twice
     await flow.age()
-    worker._start_pools()
+    worker.runner.pools.start()
     line, told = worker._lines[0], list[str]()
     sink = logger.add(told.append, format="{message} {extra[id]}")
 
     assert [await line.claim_once() for _ in range(2)] == [1, 0]
 
     logger.remove(sink)
-    (taken,) = worker._held.all()
+    (taken,) = worker.runner.held.all()
     assert any("whose lease ran out (loss 2)" in text and taken.record.id in text for text in told), "a loss leaves a trace"
 
-    assert worker._suspects() == 1
+    assert worker.runner.suspects() == 1
     work.go.set()
     await _settle(worker, 1)
-    assert worker._suspects() == 0
+    assert worker.runner.suspects() == 0
     assert await line.claim_once() == 1
     await _settle(worker, 1)
     assert sum(work.started.values()) == 2
@@ -289,14 +289,14 @@ async def test_claimed_from_oneself_is_no_second_start(make_worker: MakeWorker, 
 
     assert await line.claim_once() == 1
 
-    assert worker._held.all() == [delivery]
+    assert worker.runner.held.all() == [delivery]
     assert delivery.lease.deliveries == 2
     assert delivery.confirmed_s > before_s
-    assert worker._capacities["alpha"].held == 1
+    assert worker.runner.pools.capacities["alpha"].held == 1
     assert await line.renew_once() == 0
     work.go.set()
     await _settle(worker, 1)
-    assert (worker.counts["finished"], worker.counts["fenced"]) == (1, 0)
+    assert (worker.runner.counts["finished"], worker.runner.counts["fenced"]) == (1, 0)
     assert work.started == Counter([delivery.record.id])
 
 
@@ -310,7 +310,7 @@ async def test_claimed_from_oneself_after_its_end_is_settled_once(make_worker: M
     assert await line.claim_once() == 1
 
     await _settle(worker, 1)
-    assert (worker.counts["finished"], worker.counts["fenced"], len(worker._held)) == (1, 0, 0)
+    assert (worker.runner.counts["finished"], worker.runner.counts["fenced"], len(worker.runner.held)) == (1, 0, 0)
     assert work.started == Counter([delivery.record.id])
     assert await flow.pending() == {}
 
@@ -330,7 +330,7 @@ async def test_a_lost_lease_that_comes_back_is_renewed_again(make_worker: MakeWo
     assert max(await flow.idle()) < 1_500
     work.go.set()
     await _settle(worker, 1)
-    assert (worker.counts["finished"], worker.counts["fenced"]) == (1, 0)
+    assert (worker.runner.counts["finished"], worker.runner.counts["fenced"]) == (1, 0)
     assert work.started == Counter([delivery.record.id])
 
 
@@ -343,13 +343,13 @@ async def test_a_worker_never_starts_an_id_that_it_still_holds(make_worker: Make
 
     assert await line.reader.run_once() == 1
 
-    assert worker._held.all() == [delivery]
+    assert worker.runner.held.all() == [delivery]
     await line.settler.run_once()
     view = await flow.view(delivery.record.id)
-    assert (view.status, view.attempts, worker.counts["put back"]) == ("scheduled", 0, 1)
+    assert (view.status, view.attempts, worker.runner.counts["put back"]) == ("scheduled", 0, 1)
     work.go.set()
     await _settle(worker, 1)
-    assert (worker.counts["fenced"], len(worker._held)) == (1, 0)
+    assert (worker.runner.counts["fenced"], len(worker.runner.held)) == (1, 0)
     await deliver_now(flow.store, delivery.record.id)
     await flow.forward()
     assert await line.reader.run_once() == 1
@@ -374,7 +374,7 @@ async def test_what_a_lost_answer_brought_is_handed_back_and_what_is_held_stays(
 
     assert {message_id: await flow.view(message_id) for message_id in ids} == before
     assert await flow.pending() == {one.lease.entry_id: ("worker-1", 1) for one in held}
-    assert worker._held.all() == held
+    assert worker.runner.held.all() == held
     assert await line.renew_once() == 0
 
 
@@ -428,9 +428,9 @@ async def test_handing_back_waits_for_a_claim_under_way(make_worker: MakeWorker,
 
     await asyncio.gather(line.claim_once(), line.hand_back_unknown())
 
-    assert {delivery.record.id for delivery in worker._held.all()} == set(ids)
+    assert {delivery.record.id for delivery in worker.runner.held.all()} == set(ids)
     assert set((await flow.pending()).values()) == {("worker-1", 2)}
-    worker._start_pools()
+    worker.runner.pools.start()
     await _settle(worker, 2)
 
 
@@ -441,8 +441,8 @@ async def test_leaving_hands_back_and_removes_the_consumer(make_worker: MakeWork
     other = await make_worker("worker-2")
     await flow.ready(1)
     await other._lines[0].deliveries.read({"alpha": 1})
-    for delivery in worker._unqueue(lambda _: True):
-        worker._drop(delivery)
+    for delivery in worker.runner.pools.remove(lambda _: True):
+        worker.runner._drop(delivery)
     assert await flow.consumers() == {"worker-1", "worker-2"}
 
     assert await line.leave() is True

@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 
 def _held(worker: Worker) -> set[str]:
-    return {delivery.record.id for delivery in worker._held.all()}
+    return {delivery.record.id for delivery in worker.runner.held.all()}
 
 
 @pytest.mark.leaves("stream", "index")
@@ -28,7 +28,7 @@ async def test_it_reads_what_the_plan_says_and_no_more(make_worker: MakeWorker, 
 
     read = await reader.run_once()
 
-    assert read == len(worker._held) == 4
+    assert read == len(worker.runner.held) == 4
     assert (len(await flow.pending("alpha")), len(await flow.pending("beta"))) == (2, 2)
 
 
@@ -38,14 +38,14 @@ async def test_with_no_slot_free_it_asks_for_nothing_until_one_is(make_worker: M
     worker = await make_worker()
     reader = worker._lines[0].reader
     await flow.ready(20, "alpha")
-    while len(worker._held) < 3:  # the last slot is kept for the other topic
+    while len(worker.runner.held) < 3:  # the last slot is kept for the other topic
         await reader.run_once()
-    worker._capacities["alpha"].taken("beta")
+    worker.runner.pools.capacities["alpha"].taken("beta")
     waiting = asyncio.create_task(reader.run_once())
     await asyncio.sleep(0)
     assert (len(await flow.pending()), waiting.done()) == (3, False)
 
-    worker._drop(worker._held.all()[0])
+    worker.runner._drop(worker.runner.held.all()[0])
 
     assert await waiting == 0
     assert await reader.run_once() == 1
@@ -55,14 +55,14 @@ async def test_room_that_was_kept_for_a_claim_in_vain_is_told_of(make_worker: Ma
     """While a claim is under way its room is not planned with; when nothing came of it, the reader goes on at once."""
     worker = await make_worker()
     reader = worker._lines[0].reader
-    with worker._reserved({"alpha": 4}):
+    with worker.runner.reserved({"alpha": 4}):
         waiting = asyncio.create_task(reader.run_once())
         await asyncio.sleep(0)
-        assert worker._plan() == {}
+        assert worker.runner.plan() == {}
         assert not waiting.done()
 
     assert await asyncio.wait_for(waiting, 0.5) == 0
-    assert worker._plan() != {}
+    assert worker.runner.plan() != {}
 
 
 @pytest.mark.leaves("stream", "index")
@@ -94,7 +94,7 @@ async def test_nothing_to_read_is_no_error(make_worker: MakeWorker, flow: Flow, 
     assert await reader.run_once() == 0
 
     assert reader.answered_s > before_s
-    assert len(worker._held) == 0
+    assert len(worker.runner.held) == 0
 
 
 @pytest.mark.leaves("stream", "index")
@@ -106,7 +106,7 @@ async def test_after_a_lost_answer_what_is_pending_is_given_back_before_the_next
     line = worker._lines[0]
     first = await flow.ready(1)
     await line.reader.run_once()
-    (held,) = worker._held.all()
+    (held,) = worker.runner.held.all()
     second = await flow.ready(1)
     await line.deliveries.read({"alpha": 10})  # with this consumer's name, and its answer lost
     assert (len(await flow.pending()), _held(worker)) == (2, set(first))
@@ -115,8 +115,8 @@ async def test_after_a_lost_answer_what_is_pending_is_given_back_before_the_next
     await line.reader.run_once()
 
     assert _held(worker) == {*first, *second}
-    assert worker._held.at(held.lease.stream, held.lease.entry_id) is held
-    assert set(await flow.pending()) == {delivery.lease.entry_id for delivery in worker._held.all()}
+    assert worker.runner.held.at(held.lease.stream, held.lease.entry_id) is held
+    assert set(await flow.pending()) == {delivery.lease.entry_id for delivery in worker.runner.held.all()}
     assert line.reader.answer_lost is False
 
 
@@ -135,7 +135,7 @@ async def test_an_outage_is_waited_out_and_its_lost_answers_are_found(own: Own) 
     assert not reading.done()
     own.server.start()
 
-    await eventually(lambda: len(worker._held) == 3, what="what was lost is found")
+    await eventually(lambda: len(worker.runner.held) == 3, what="what was lost is found")
     assert set(ids) < _held(worker)
     assert len(await own.flow.pending()) == 3
     assert line.reader.watch.failures == 0
@@ -149,11 +149,11 @@ async def test_a_group_that_is_gone_is_made_again_and_skips_nothing(make_worker:
     ids = await flow.ready(3)
     await flow.redis.xgroup_destroy(flow.keys.stream("alpha"), GROUP)
 
-    while len(worker._held) < 3:
+    while len(worker.runner.held) < 3:
         await worker._lines[0].reader.run_once()
 
     assert _held(worker) == set(ids)
-    assert set(await flow.pending()) == {delivery.lease.entry_id for delivery in worker._held.all()}
+    assert set(await flow.pending()) == {delivery.lease.entry_id for delivery in worker.runner.held.all()}
 
 
 @pytest.mark.leaves("stream", "index")
@@ -163,7 +163,7 @@ async def test_a_group_made_anew_does_not_start_what_is_held_a_second_time(make_
     await flow.ready(2)
     line = worker._lines[0]
     await line.reader.run_once()
-    held = worker._held.all()
+    held = worker.runner.held.all()
     await flow.redis.xgroup_destroy(flow.keys.stream("alpha"), GROUP)
     await flow.redis.xgroup_create(flow.keys.stream("alpha"), GROUP, id="0")
     assert await flow.pending() == {}
@@ -171,9 +171,9 @@ async def test_a_group_made_anew_does_not_start_what_is_held_a_second_time(make_
     while len(await flow.pending()) < 2:
         await line.reader.run_once()
 
-    assert worker._held.all() == held
+    assert worker.runner.held.all() == held
     assert await line.renew_once() == 0
-    assert worker._capacities["alpha"].held == 2
+    assert worker.runner.pools.capacities["alpha"].held == 2
 
 
 async def test_a_missing_group_on_a_full_redis_keeps_nobody_from_reading_the_others(
@@ -198,7 +198,7 @@ async def test_a_missing_group_on_a_full_redis_keeps_nobody_from_reading_the_oth
     await line.upkeep_once()
     assert line.deliveries.groupless == set()
     more = await own.flow.ready(1, "beta")
-    while len(worker._held) < 2:
+    while len(worker.runner.held) < 2:
         await line.reader.run_once()
     assert _held(worker) == {*ids, *more}
 

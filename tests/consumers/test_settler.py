@@ -37,7 +37,7 @@ class Desk:
     async def read(self, count: int) -> list[Settlement]:
         """Reads that many; the settlements that end them well."""
         entries = await self.line.deliveries.read({"alpha": count})
-        deliveries = [self.worker._delivery(self.line, entry) for entry in entries]
+        deliveries = [self.worker.runner._delivery(self.line, entry) for entry in entries]
         return [finished(one, "delivered", 1, "worker-1") for one in deliveries if one is not None]
 
 
@@ -142,7 +142,7 @@ async def test_a_settlement_sent_twice_has_one_effect(worker: Worker, flow: Flow
     (message_id,) = await flow.ready(1)
     desk = Desk(worker)
     (entry,) = await desk.line.deliveries.read({"alpha": 1})
-    delivery = worker._delivery(desk.line, entry)
+    delivery = worker.runner._delivery(desk.line, entry)
     assert delivery is not None
     failed = verdict(delivery, ValueError("no"), 1, "worker-1")
     desk.settler.report(failed)

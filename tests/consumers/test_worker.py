@@ -12,7 +12,8 @@ import pytest
 
 from consumers.message import Message
 from consumers.outcomes import Dead, Retry
-from consumers.worker import TooManyAbandoned, Worker
+from consumers.runner import TooManyAbandoned
+from consumers.worker import Worker
 from shared.ids import make_id
 from shared.record import Options, RetryOptions
 from shared.settings import Settings
@@ -88,7 +89,7 @@ async def test_threads_and_coroutines_are_run_side_by_side(make_worker: MakeWork
 
     assert outcomes == ["delivered"] * 60
     assert sorted(log.ids) == sorted(ids)
-    assert (worker.counts["read"], worker.counts["finished"]) == (60, 60)
+    assert (worker.runner.counts["read"], worker.runner.counts["finished"]) == (60, 60)
 
 
 @pytest.mark.leaves("dead")
@@ -106,7 +107,9 @@ async def test_each_outcome_has_its_effect(make_worker: MakeWorker, flow: Flow) 
     ids = [(await flow.ready(1, body=body, options=options))[0] for body in (b"fail", b"retry", b"dead")]
 
     async with _at_work(worker):
-        await eventually(lambda: worker.counts["retry"] == 2 and worker.counts["dead"] == 1, what="each first attempt ended")
+        await eventually(
+            lambda: worker.runner.counts["retry"] == 2 and worker.runner.counts["dead"] == 1, what="each first attempt ended"
+        )
         assert await flow.forward() == 2
         outcomes = await _settled(flow, *ids)
 
@@ -158,13 +161,13 @@ async def test_a_stale_lease_is_not_started(make_worker: MakeWorker, flow: Flow,
     (message_id,) = await flow.ready(1)
     line = frozen._lines[0]
     await line.reader.run_once()
-    (delivery,) = frozen._held.all()
-    delivery.confirmed_s -= frozen._fresh_s  # as long ago as a process that was frozen meanwhile would find
+    (delivery,) = frozen.runner.held.all()
+    delivery.confirmed_s -= frozen.runner._fresh_s  # as long ago as a process that was frozen meanwhile would find
 
-    frozen._start_pools()
+    frozen.runner.pools.start()
 
-    await eventually(lambda: frozen.counts["stale"] == 1 and len(frozen._held) == 0, what="it is dropped")
-    assert (log.messages, frozen._capacities["alpha"].held) == ([], 0)
+    await eventually(lambda: frozen.runner.counts["stale"] == 1 and len(frozen.runner.held) == 0, what="it is dropped")
+    assert (log.messages, frozen.runner.pools.capacities["alpha"].held) == ([], 0)
     assert (await flow.view(message_id)).status == "running"
     await flow.age()
     async with _at_work(await make_worker("worker-2", alpha=make_handler(log.handle))):
@@ -178,14 +181,14 @@ async def test_a_lease_that_is_just_fresh_enough_is_started(make_worker: MakeWor
     ids = await flow.ready(1)
     line = worker._lines[0]
     await line.reader.run_once()
-    (delivery,) = worker._held.all()
-    delivery.confirmed_s -= worker._fresh_s / 2
+    (delivery,) = worker.runner.held.all()
+    delivery.confirmed_s -= worker.runner._fresh_s / 2
 
-    worker._start_pools()
+    worker.runner.pools.start()
 
     await eventually(lambda: line.settler.backlog == 1)
     await line.settler.run_once()
-    assert (log.ids, worker.counts["stale"]) == (ids, 0)
+    assert (log.ids, worker.runner.counts["stale"]) == (ids, 0)
 
 
 async def test_an_expired_message_is_not_started(make_worker: MakeWorker, flow: Flow, log: Log) -> None:
@@ -213,7 +216,7 @@ async def test_an_unreadable_entry_is_buried_and_holds_nobody_up(make_worker: Ma
 
     async with _at_work(worker):
         await _settled(flow, *ids)
-        await eventually(lambda: worker.counts["dead"] == len(rubbish))
+        await eventually(lambda: worker.runner.counts["dead"] == len(rubbish))
 
     letters = await flow.redis.hgetall(flow.keys.dead_records)
     assert sorted(log.ids) == sorted(ids)
@@ -230,7 +233,7 @@ async def test_a_newer_record_waits_for_a_newer_worker(make_worker: MakeWorker, 
     worker = await make_worker(alpha=make_handler(log.handle))
 
     async with _at_work(worker):
-        await eventually(lambda: worker.counts["retry"] == 1, what="it is put back")
+        await eventually(lambda: worker.runner.counts["retry"] == 1, what="it is put back")
 
     view = await flow.view(message_id)
     assert (view.status, view.attempts, view.errors) == ("retrying", 2, ())
@@ -266,31 +269,33 @@ async def test_a_backlog_of_settlements_stops_reading(
     make_worker: MakeWorker, flow: Flow, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With too many ended deliveries that wait to be settled, nothing new is asked for until they are."""
-    monkeypatch.setattr("consumers.worker.MAX_BACKLOG", 2)
+    monkeypatch.setattr("consumers.runner.MAX_BACKLOG", 2)
     worker = await make_worker(alpha=make_handler(log.handle))
     await flow.ready(20)
-    worker._start_pools()
+    worker.runner.pools.start()
     line = worker._lines[0]
     assert await line.reader.run_once() == 4
-    await eventually(lambda: line.settler.backlog == 4 and worker._capacities["alpha"].held == 0, what="all four ended")
-    assert worker._plan() == {}
+    await eventually(
+        lambda: line.settler.backlog == 4 and worker.runner.pools.capacities["alpha"].held == 0, what="all four ended"
+    )
+    assert worker.runner.plan() == {}
 
     await line.settler.run_once()
 
-    assert worker._plan() != {}
+    assert worker.runner.plan() != {}
 
 
 @pytest.mark.leaves("stream", "index")
 async def test_a_worker_that_stops_asks_for_nothing(make_worker: MakeWorker, flow: Flow) -> None:
     """Neither reads nor claims are planned once stopping has begun."""
     worker = await make_worker()
-    assert worker._plan() != {}
-    assert worker._free("alpha") == 4
+    assert worker.runner.plan() != {}
+    assert worker.runner.free("alpha") == 4
 
-    worker._stopping = True
+    worker.runner.stopping = True
 
-    assert worker._plan() == {}
-    assert worker._free("alpha") == 0
+    assert worker.runner.plan() == {}
+    assert worker.runner.free("alpha") == 0
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------
@@ -307,7 +312,7 @@ async def test_stopping_finishes_what_runs_and_hands_back_what_was_not_started(
     ids = await flow.ready(4)
     await eventually(lambda: len(log.messages) == 4, what="all slots run")
     waiting = await flow.ready(3)
-    worker._receive(worker._lines[0], await worker._lines[0].deliveries.read({"alpha": 3}))
+    worker.runner.receive(worker._lines[0], await worker._lines[0].deliveries.read({"alpha": 3}))
     before = [await flow.view(message_id) for message_id in waiting]
     assert {view.status for view in before} == {"running"}
 
@@ -385,6 +390,7 @@ async def test_too_many_abandoned_handlers_end_the_worker(
     worker = await make_worker(alpha=make_handler(log.hold))
     consumers = msgspec.structs.replace(settings.consumers, max_abandoned_threads=1, grace_ms=10)
     worker._settings = msgspec.structs.replace(settings, consumers=consumers)
+    worker.runner._settings = consumers
     ids = await flow.ready(2, options=Options(deadline_ms=20, retry=RetryOptions(initial_ms=3_600_000, max_ms=3_600_000)))
 
     with pytest.raises(TooManyAbandoned, match="2 handlers are stuck"):
@@ -394,7 +400,7 @@ async def test_too_many_abandoned_handlers_end_the_worker(
     assert {(view.status, view.attempts) for view in views} == {("retrying", 1)}
     assert "deadline of 20 ms" in views[0].errors[0].error
     log.go.set()
-    await eventually(lambda: worker.abandoned == 0, what="the threads came back")
+    await eventually(lambda: worker.runner.pools.abandoned == 0, what="the threads came back")
 
 
 @pytest.mark.leaves("stream:alpha:normal")
@@ -474,7 +480,7 @@ async def test_a_worker_with_no_slot_free_turns_unready_in_an_outage(own: Own, m
 async def test_a_worker_that_stops_is_not_ready(make_worker: MakeWorker) -> None:
     """Whoever asks is told that it is stopping."""
     worker = await make_worker()
-    worker._stopping = True
+    worker.runner.stopping = True
 
     ready, details = await worker.health()
 
