@@ -11,7 +11,7 @@ from consumers.policy import Policy
 from consumers.registry import Handler
 from shared.clock import RedisClock
 from shared.record import Record
-from shared.store.delivery import Entry, Lease
+from shared.store.entries import Entry, Lease
 
 
 @dataclass(slots=True, eq=False)

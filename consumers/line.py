@@ -13,7 +13,8 @@ from consumers.reader import Reader
 from consumers.settler import Settler
 from shared.errors import Outage
 from shared.settings import Settings
-from shared.store.delivery import Deliveries, Entry, Lease, Settlement
+from shared.store.delivery import Deliveries
+from shared.store.entries import Entry, Lease, Settlement
 from shared.store.keys import topic_of_stream
 from shared.store.partition import Partition
 from shared.waiting import OutageWatch, until_it_works

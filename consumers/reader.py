@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 
 from shared.errors import Outage
-from shared.store.delivery import Deliveries, Entry
+from shared.store.delivery import Deliveries
+from shared.store.entries import Entry
 from shared.waiting import OutageWatch
 
 WAIT_MS = 1_000

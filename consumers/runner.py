@@ -22,7 +22,7 @@ from consumers.verdict import describe, finished, lease_of, put_back, spent, unr
 from shared.logs import logger
 from shared.record import NewerRecord, Record, UnreadableRecord, decode_record
 from shared.settings import Settings
-from shared.store.delivery import Entry, Lease, Settlement
+from shared.store.entries import Entry, Lease, Settlement
 
 DEADLINE_TICK_S = 0.05
 NEWER_RECORD_RETRY_MS = 5_000

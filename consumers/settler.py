@@ -12,7 +12,8 @@ from dataclasses import replace
 
 from shared.errors import Outage
 from shared.logs import logger
-from shared.store.delivery import Deliveries, Lease, Settlement
+from shared.store.delivery import Deliveries
+from shared.store.entries import Lease, Settlement
 from shared.waiting import OutageWatch
 
 BATCH_BYTES = 2**20

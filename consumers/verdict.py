@@ -9,7 +9,7 @@ import msgspec
 from consumers.delivery import Delivery
 from consumers.outcomes import Dead, Retry
 from consumers.registry import ERROR_BYTES
-from shared.store.delivery import Entry, Lease, Settlement
+from shared.store.entries import Entry, Lease, Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 
 MAX_DEFERRALS = 1_000

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from redis.exceptions import ResponseError
 
 from shared.errors import Outage
 from shared.store.connect import Client
-from shared.store.keys import GROUP, topic_of_stream
+from shared.store.entries import Entry, Lease, Settlement, deferrals_text, number, parse_deferrals
+from shared.store.keys import GROUP
 from shared.store.outage import outages
 from shared.store.partition import Partition
 from shared.store.scripts import CLAIM, HAND_BACK, LEAVE, RENEW, SETTLE, Argument
@@ -19,71 +20,6 @@ from shared.store.scripts import CLAIM, HAND_BACK, LEAVE, RENEW, SETTLE, Argumen
 SCAN_COUNT = 100
 """Pending entries that one claim looks at."""
 PENDING_LIMIT = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A delivery as read: the entry in the group's pending list is its lease."""
-
-    stream: str
-    entry_id: str
-    deliveries: int
-    due_ms: int
-    attempts: int
-    """Attempts spent before this delivery, lost ones that count included."""
-    deferrals: int
-    """Retries before this delivery that did not count."""
-    record: bytes
-    leased_s: float
-    """Monotonic time before which the lease did not begin to run."""
-    deferred_since_ms: int = 0
-    """When the first of its deferrals was asked for; 0 where there was none."""
-    lost_by: str = ""
-    """The consumer whose lease ran out, of a delivery that was claimed."""
-
-    @property
-    def topic(self) -> str:
-        return topic_of_stream(self.stream)
-
-    @property
-    def entry_ms(self) -> int:
-        """Redis's time when the entry was added."""
-        return int(self.entry_id.partition("-")[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """What a fence checks: the entry, and the delivery count that this consumer saw."""
-
-    stream: str
-    entry_id: str
-    deliveries: int
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The end of a delivery. ``outcome``: ``finished``, ``retry`` or ``dead``."""
-
-    lease: Lease
-    message_id: str
-    topic: str
-    outcome: str
-    errors_exist: bool = False
-    """Whether earlier attempts left errors behind."""
-    text: str = ""
-    """finished: what is kept; retry, dead: this attempt's error (both JSON)."""
-    number: int = 0
-    """finished: retention in ms; retry: delay in ms."""
-    attempts: int = 0
-    """retry: attempts spent, this one included where it counts."""
-    deferrals: int = 0
-    """retry: retries that did not count."""
-    deferred_since_ms: int = 0
-    """retry: when the first of them was asked for."""
-    header: str = ""
-    """dead: first line of the dead letter (JSON)."""
-    record_bytes: int = 0
-    """retry, dead: the size of the record that the script moves."""
 
 
 class Deliveries:
@@ -193,13 +129,13 @@ class Deliveries:
     def _entry(self, stream: str, entry_id: str, deliveries: int, fields: dict[bytes, Any], since: float) -> Entry:
         # A lease cannot have begun before its entry was added: that bounds a read that waited.
         added = self._partition.clock.monotonic_s(int(entry_id.partition("-")[0]))
-        deferrals, since_ms = _parse_deferrals(fields.get(b"deferrals"))
+        deferrals, since_ms = parse_deferrals(fields.get(b"deferrals"))
         return Entry(
             stream,
             entry_id,
             deliveries,
-            _number(fields.get(b"due")),
-            _number(fields.get(b"attempts")) + max(0, deliveries - 2),
+            number(fields.get(b"due")),
+            number(fields.get(b"attempts")) + max(0, deliveries - 2),
             deferrals,
             fields.get(b"message", b""),
             min(max(since, added), time.monotonic()),
@@ -226,7 +162,7 @@ class Deliveries:
                 number_of(keys.errors(one.message_id)) if with_errors else 0,
                 one.text, one.number,
                 number_of(keys.due(one.topic)) if one.outcome == "retry" else 0,
-                one.header if one.outcome == "dead" else f"{one.attempts} {_deferrals_text(one)}".rstrip(),
+                one.header if one.outcome == "dead" else f"{one.attempts} {deferrals_text(one)}".rstrip(),
             )  # fmt: skip
         return [bool(result) for result in await SETTLE.run(self._client, key_list, arguments)]
 
@@ -303,25 +239,6 @@ async def leave(partition: Partition, topics: Sequence[str], consumer: str) -> b
 
 def _plain(answer: Any, **_options: Any) -> Any:
     return answer
-
-
-def _number(value: Any) -> int:
-    """A field as the scripts take it: 0 where it is missing, or is none because a stranger wrote the entry."""
-    try:
-        return int(value or 0)
-    except ValueError:
-        return 0
-
-
-def _deferrals_text(settlement: Settlement) -> str:
-    since = f"/{settlement.deferred_since_ms}" if settlement.deferred_since_ms else ""
-    return f"{settlement.deferrals}{since}" if settlement.deferrals else ""
-
-
-def _parse_deferrals(value: Any) -> tuple[int, int]:
-    """How many, and since when (ms)."""
-    count, _, since_ms = (value or b"").partition(b"/")
-    return _number(count), _number(since_ms)
 
 
 def _fields(flat: Any) -> dict[bytes, Any]:

@@ -16,7 +16,7 @@ from shared.backoff import Backoff
 from shared.clock import RedisClock
 from shared.ids import make_id, random_bits
 from shared.record import NO_OPTIONS, Options, Record, encode_record
-from shared.store.delivery import Entry
+from shared.store.entries import Entry
 from shared.store.keys import Keys
 
 DUE_MS = 1_790_000_000_000

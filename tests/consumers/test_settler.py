@@ -12,7 +12,7 @@ from consumers.settler import Settler
 from consumers.verdict import finished, verdict
 from consumers.worker import Worker
 from shared.errors import Outage
-from shared.store.delivery import Lease, Settlement
+from shared.store.entries import Lease, Settlement
 from tests.consumers.conftest import MakeWorker, Own
 from tests.consumers.flow import Flow
 from tests.support.waiting import eventually

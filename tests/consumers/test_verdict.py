@@ -19,7 +19,7 @@ from consumers.verdict import (
     unreadable,
     verdict,
 )
-from shared.store.delivery import Settlement
+from shared.store.entries import Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 from tests.consumers.making import DUE_MS, POLICY, make_delivery
 

@@ -6,8 +6,9 @@ import msgspec
 
 from shared.record import decode_record
 from shared.store.connect import waiting_client
-from shared.store.delivery import Deliveries, Entry, Lease, Settlement
+from shared.store.delivery import Deliveries
 from shared.store.due import dispatch
+from shared.store.entries import Entry, Lease, Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 from shared.store.partition import Store
 

@@ -17,7 +17,8 @@ from shared.record import NO_OPTIONS, Options, Record, encode_record
 from shared.settings import Settings
 from shared.store import due, messages
 from shared.store.connect import Client, waiting_client
-from shared.store.delivery import Deliveries, Entry, Lease, Settlement
+from shared.store.delivery import Deliveries
+from shared.store.entries import Entry, Lease, Settlement
 from shared.store.keys import GROUP, Keys
 from shared.store.partition import Store
 from shared.store.scripts import SCHEDULE, Argument

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from shared.store.connect import Client
-from shared.store.delivery import SCAN_COUNT, Entry
+from shared.store.delivery import SCAN_COUNT
+from shared.store.entries import Entry
 from tests.store.stage import Stage, contents, id_of, retry
 
 LEASE_MS, CAP_MS = 10_000, 60_000

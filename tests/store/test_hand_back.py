@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.store.connect import Client
-from shared.store.delivery import Lease
+from shared.store.entries import Lease
 from tests.store.stage import Stage, contents, finished, id_of, lease_of, retry
 
 pytestmark = pytest.mark.leaves("index", "stream:", "errors:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.store.connect import Client
-from shared.store.delivery import Lease
+from shared.store.entries import Lease
 from shared.store.keys import GROUP
 from tests.store.stage import Stage, contents, finished, lease_of
 

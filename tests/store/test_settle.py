@@ -7,7 +7,7 @@ from redis.exceptions import ResponseError
 
 from shared.store import messages
 from shared.store.connect import Client
-from shared.store.delivery import Settlement
+from shared.store.entries import Settlement
 from shared.store.scripts import SETTLE, Argument
 from tests.store.conftest import Wakes
 from tests.store.stage import (

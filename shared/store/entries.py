@@ -1,0 +1,92 @@
+"""A delivery as the store and the consumers pass it between them: what was read, its lease, its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from shared.store.keys import topic_of_stream
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A delivery as read: the entry in the group's pending list is its lease."""
+
+    stream: str
+    entry_id: str
+    deliveries: int
+    due_ms: int
+    attempts: int
+    """Attempts spent before this delivery, lost ones that count included."""
+    deferrals: int
+    """Retries before this delivery that did not count."""
+    record: bytes
+    leased_s: float
+    """Monotonic time before which the lease did not begin to run."""
+    deferred_since_ms: int = 0
+    """When the first of its deferrals was asked for; 0 where there was none."""
+    lost_by: str = ""
+    """The consumer whose lease ran out, of a delivery that was claimed."""
+
+    @property
+    def topic(self) -> str:
+        return topic_of_stream(self.stream)
+
+    @property
+    def entry_ms(self) -> int:
+        """Redis's time when the entry was added."""
+        return int(self.entry_id.partition("-")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What a fence checks: the entry, and the delivery count that this consumer saw."""
+
+    stream: str
+    entry_id: str
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The end of a delivery. ``outcome``: ``finished``, ``retry`` or ``dead``."""
+
+    lease: Lease
+    message_id: str
+    topic: str
+    outcome: str
+    errors_exist: bool = False
+    """Whether earlier attempts left errors behind."""
+    text: str = ""
+    """finished: what is kept; retry, dead: this attempt's error (both JSON)."""
+    number: int = 0
+    """finished: retention in ms; retry: delay in ms."""
+    attempts: int = 0
+    """retry: attempts spent, this one included where it counts."""
+    deferrals: int = 0
+    """retry: retries that did not count."""
+    deferred_since_ms: int = 0
+    """retry: when the first of them was asked for."""
+    header: str = ""
+    """dead: first line of the dead letter (JSON)."""
+    record_bytes: int = 0
+    """retry, dead: the size of the record that the script moves."""
+
+
+def deferrals_text(settlement: Settlement) -> str:
+    since = f"/{settlement.deferred_since_ms}" if settlement.deferred_since_ms else ""
+    return f"{settlement.deferrals}{since}" if settlement.deferrals else ""
+
+
+def parse_deferrals(value: Any) -> tuple[int, int]:
+    """How many, and since when (ms)."""
+    count, _, since_ms = (value or b"").partition(b"/")
+    return number(count), number(since_ms)
+
+
+def number(value: Any) -> int:
+    """A field as the scripts take it: 0 where it is missing, or is none because a stranger wrote the entry."""
+    try:
+        return int(value or 0)
+    except ValueError:
+        return 0
