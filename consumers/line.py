@@ -151,6 +151,7 @@ class Line:
         """Takes stuck deliveries into free slots. Returns how many. Raises ``Outage``."""
         self.give_back_room()
         if time.monotonic() < self._owners_first_until_s:
+            await self.partition.synchronise()  # an outage that goes on prolongs this: it counts from the outage's end
             return 0
         taken, stuck = 0, ""
         for stream in self.deliveries.streams:

@@ -16,6 +16,7 @@ from consumers.worker import Worker
 from shared.errors import Outage
 from shared.logs import logger
 from shared.store.messages import deliver_now
+from shared.store.partition import Partition
 from shared.waiting import end
 from tests.consumers.conftest import MakeWorker, Own
 from tests.consumers.flow import Flow
@@ -226,6 +227,36 @@ async def test_after_an_outage_owners_come_before_claims(make_worker: MakeWorker
     assert await line.claim_once() == 0
     assert await eventually(line.claim_once, within_s=5) == 2
     await end(renewing)
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_an_outage_that_goes_on_keeps_claims_back_from_its_end(
+    make_worker: MakeWorker, flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that holds nothing meets the outage only by asking: the time of the owners begins when Redis answers again."""
+    worker = await make_worker()
+    line, out, asked = worker._lines[0], [True], [0]
+    await _left_behind(make_worker, flow, 1)
+    answer = Partition.synchronise
+
+    async def ask(partition: Partition) -> None:
+        asked[0] += 1
+        if out:
+            raise Outage("connection", "as ordered")
+        await answer(partition)
+
+    monkeypatch.setattr(Partition, "synchronise", ask)
+    line._owners_first_until_s = time.monotonic() + 0.05
+    claiming = asyncio.create_task(line._every(0.01, "claim", line.claim_once))
+    await eventually(lambda: asked[0] > 20)  # longer than the time that was left
+    assert line.claimed == 0
+
+    out.clear()
+    ended_s = time.monotonic()
+    await eventually(lambda: line.claimed == 1, within_s=5)
+
+    assert time.monotonic() - ended_s > 0.3 * worker._settings.consumers.lease_ms / 1000
+    await end(claiming)
 
 
 @pytest.mark.leaves("stream", "index")
