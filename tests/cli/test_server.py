@@ -9,6 +9,7 @@ import pytest
 
 from cli.folder import DataFolder
 from cli.server import BundledServer, ServerFailed
+from tests.support.waiting import eventually
 
 
 async def test_what_a_dead_server_left_behind_is_waited_for(tmp_path: Path) -> None:
@@ -30,7 +31,7 @@ async def test_what_a_dead_server_left_behind_is_waited_for(tmp_path: Path) -> N
     server.stop()
 
 
-def test_a_server_left_behind_is_taken_over_and_ended(tmp_path: Path) -> None:
+async def test_a_server_left_behind_is_taken_over_and_ended(tmp_path: Path) -> None:
     """After a run that was killed its server lives on: the next one uses it, never a second one beside it."""
     left = BundledServer(tmp_path / "data", tmp_path / "redis.log")
     left.start()
@@ -41,7 +42,7 @@ def test_a_server_left_behind_is_taken_over_and_ended(tmp_path: Path) -> None:
 
     assert (server.adopted, server.port) == (True, left.port)
     server.stop()
-    assert not left.is_running()
+    await eventually(lambda: not left.is_running(), what="the process ends after its last answer")
 
 
 def test_a_folder_in_use_is_refused(tmp_path: Path) -> None:
