@@ -382,6 +382,16 @@ async def test_a_handler_that_swallows_its_cancellation_gives_up_its_place(make_
     assert ends.late == [stubborn]
 
 
+async def _has_looked_for_more(loop: asyncio.AbstractEventLoop) -> None:
+    """A pool's loop takes the next delivery a turn after the end of one: waits until that turn is over."""
+
+    async def turns() -> None:
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(turns(), loop))
+
+
 @pytest.mark.usefixtures("_impatient")
 async def test_a_handler_that_blocks_its_loop_gets_the_loop_replaced(make_pool: MakePool, ends: Ends) -> None:
     """Others run in a fresh loop while one blocks; when it comes back it counts no more, and its loop starts nothing."""
@@ -408,6 +418,7 @@ async def test_a_handler_that_blocks_its_loop_gets_the_loop_replaced(make_pool: 
 
     await eventually(lambda: ends.has(waiting))
     assert pool.abandoned == 1
+    await _has_looked_for_more(loops[waiting.record.id])
     unnoticed = make_delivery(note)
     pool.intake.put(unnoticed)  # only whoever looks by itself finds it: the old loop must not
     release.set()
