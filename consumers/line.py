@@ -76,6 +76,7 @@ class Line:
         """Room that the readers leave to a stuck delivery until the next claim."""
         self._owners_first_until_s = 0.0
         self.claimed = 0
+        self._watches = {what: OutageWatch(what) for what in ("renew", "claim", "upkeep")}
         self.reader = Reader(
             deliveries, work.plan, work.reserved, lambda entries: work.receive(self, entries), self.hand_back_unknown
         )
@@ -104,7 +105,7 @@ class Line:
 
     async def _every(self, seconds: float, what: str, work: Callable[[], object]) -> None:
         """After an outage the next try comes sooner, not later: a lease runs out meanwhile."""
-        watch, wait_s = OutageWatch(what), seconds
+        watch, wait_s = self._watches[what], seconds
         while True:
             await asyncio.sleep(wait_s)
             try:
@@ -116,6 +117,17 @@ class Line:
             else:
                 wait_s = seconds
                 watch.worked()
+
+    def troubles(self, longer_than_s: float) -> list[str]:
+        """What has not worked for so long, and why."""
+        reasons = []
+        silence_s = time.monotonic() - self.reader.answered_s
+        if silence_s > longer_than_s:
+            reasons.append(f"no answer from Redis for {silence_s:.1f} s: {self.reader.watch.last}".removesuffix(": "))
+        for watch in (self.settler.watch, *self._watches.values()):
+            if watch.failing_s() > longer_than_s and not reasons:
+                reasons.append(f"{watch.what} does not work for {watch.failing_s():.1f} s: {watch.last}")
+        return reasons
 
     async def renew_once(self) -> int:
         """Renews every lease held, but those past their handler's deadline. Returns how many are lost. Raises ``Outage``."""
@@ -195,7 +207,8 @@ class Line:
     async def upkeep_once(self) -> None:
         """Reads the clock; makes groups that could not be made before. Raises ``Outage``."""
         await self.partition.synchronise()
-        self.reader.answered_s = time.monotonic()
+        if self.reader.needs_no_answer:
+            self.reader.answered_s = time.monotonic()
         if self.deliveries.groupless:
             await self.deliveries.create_groups()
 

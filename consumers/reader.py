@@ -39,8 +39,10 @@ class Reader:
         """Set whenever a slot may have become free."""
         self.answer_lost = False
         """Whether an answer that brought deliveries may have been lost: what is pending is looked at before the next read."""
+        self.needs_no_answer = False
+        """While there is no room, nothing is asked."""
         self.answered_s = time.monotonic()
-        """When Redis last answered."""
+        """When Redis last answered a read; while none is needed, anything."""
         self.watch = OutageWatch("read")
 
     async def run(self) -> None:
@@ -73,7 +75,10 @@ class Reader:
         return len(entries)
 
     async def _wait_for_room(self) -> None:
+        self.needs_no_answer = True
         try:
             await asyncio.wait_for(self.room.wait(), WAIT_MS / 1000)
         except TimeoutError:
             return
+        finally:
+            self.needs_no_answer = False

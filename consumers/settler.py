@@ -41,6 +41,7 @@ class Settler:
         self._reported = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.watch = OutageWatch("settle")
         self.fenced = 0
         """Settlements that came too late: the lease was another's."""
 
@@ -54,7 +55,6 @@ class Settler:
         self._reported.set()
 
     async def run(self) -> None:
-        watch = OutageWatch("settle")
         while True:
             await self._reported.wait()
             self._reported.clear()
@@ -62,9 +62,9 @@ class Settler:
                 try:
                     await self.run_once()
                 except Outage as outage:
-                    await asyncio.sleep(watch.failed(outage))
+                    await asyncio.sleep(self.watch.failed(outage))
                 else:
-                    watch.worked()
+                    self.watch.worked()
             self._idle.set()
 
     async def run_once(self) -> int:

@@ -136,11 +136,7 @@ class Worker:
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
         """Ready while Redis answers."""
-        reasons = []
-        for line in self._lines:
-            silence_s = time.monotonic() - line.reader.answered_s
-            if silence_s > UNREADY_AFTER_S:
-                reasons.append(f"no answer from Redis for {silence_s:.1f} s: {line.reader.watch.last}".removesuffix(": "))
+        reasons = [reason for line in self._lines for reason in line.troubles(UNREADY_AFTER_S)]
         if self.runner.stopping:
             reasons.append("stopping")
         details = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -21,14 +22,20 @@ class OutageWatch:
         self.what = what
         self.failures = 0
         self.last = ""
+        self._since_s = 0.0
 
     def failed(self, outage: Outage) -> float:
         """Notes an outage; returns the seconds to wait."""
         self.failures += 1
         self.last = str(outage)
         if self.failures == 1:
+            self._since_s = time.monotonic()
             logger.warning("{}: Redis is out ({}); going on as soon as it answers", self.what, outage)
         return OUTAGE.delay_ms(self.failures) / 1000
+
+    def failing_s(self) -> float:
+        """For how long nothing has worked; 0 where the last try did."""
+        return time.monotonic() - self._since_s if self.failures else 0.0
 
     def worked(self) -> None:
         if self.failures:

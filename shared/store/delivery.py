@@ -20,6 +20,8 @@ from shared.store.scripts import CLAIM, HAND_BACK, LEAVE, RENEW, SETTLE, Argumen
 SCAN_COUNT = 100
 """Pending entries that one claim looks at."""
 PENDING_LIMIT = 10_000
+SHORTEST_HOLD_UP_MS = 50
+"""A claim that takes effect later than this, and than a quarter of the lease, is refused."""
 
 
 class Deliveries:
@@ -190,19 +192,23 @@ class Deliveries:
     ) -> tuple[str, list[Entry]]:
         """Takes over at most ``room`` stuck deliveries of a stream, of which ``suspects`` were lost twice or more.
 
-        Returns the cursor to go on from (``-`` at the end) and what was taken. Raises ``Outage``.
+        Returns the cursor to go on from (``-`` at the end) and what was taken. Raises ``Outage``, also where the claim was held
+        up on its way: those whose renewals were held up with it come first.
         """
         since = time.monotonic()
+        latest_ms = self._partition.clock.now_ms() + max(SHORTEST_HOLD_UP_MS, lease_ms // 4)
         with outages():
             try:
                 answer = await CLAIM.run(
                     self._client,
                     [stream],
-                    [GROUP, self.consumer, cursor, SCAN_COUNT, lease_ms, claim_max_ms, room, suspects],
+                    [GROUP, self.consumer, cursor, SCAN_COUNT, lease_ms, claim_max_ms, room, suspects, latest_ms],
                 )
             except ResponseError as error:
                 await self._heal(error)
                 return "-", []
+        if answer[0] == b"late":
+            raise Outage("timeout", "a claim was held up on its way")
         entries = []
         for entry_id, deliveries, due_ms, attempts, record, deferrals, lost_by in answer[1:]:
             fields = {b"due": due_ms, b"attempts": attempts, b"message": record, b"deferrals": deferrals}

@@ -30,6 +30,8 @@ KINDS = {
     "NOAUTH": "noauth",
     "WRONGPASS": "noauth",
     "NOPERM": "noauth",
+    "ACL failure in script": "noauth",
+    "The user executing the script can't run this command": "noauth",
     "max number of clients reached": "clients",
     "DB index is out of range": "database",
     "invalid DB index": "database",
@@ -43,7 +45,8 @@ HINTS = {
 """What to do where waiting alone will hardly help."""
 _REFUSAL = re.compile(
     r"(?:^|[\s-])(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b"
-    r"|(max number of clients reached|DB index is out of range|invalid DB index|SELECT is not allowed)"
+    r"|(ACL failure in script|The user executing the script can't run this command"
+    r"|max number of clients reached|DB index is out of range|invalid DB index|SELECT is not allowed)"
 )
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.BusyLoadingError, "loading"),

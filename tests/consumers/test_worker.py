@@ -485,3 +485,31 @@ async def test_a_worker_that_stops_is_not_ready(make_worker: MakeWorker) -> None
     ready, details = await worker.health()
 
     assert (ready, details["reasons"]) == (False, ["stopping"])
+
+
+@pytest.mark.parametrize(("refused", "reason"), [("-xreadgroup", "no answer from Redis"), ("-xack", "settle does not work")])
+async def test_what_is_refused_for_long_makes_it_unready_though_redis_answers_the_rest(
+    own: Own, monkeypatch: pytest.MonkeyPatch, refused: str, reason: str
+) -> None:
+    """A worker that can ask the time but not read, or not settle, delivers nothing: it says so, and why."""
+    monkeypatch.setattr("consumers.worker.UNREADY_AFTER_S", 0.2)
+    monkeypatch.setattr("consumers.line.UPKEEP_S", 0.02)
+    monkeypatch.setattr("consumers.reader.WAIT_MS", 20)
+    worker = await own.make_worker()
+
+    async def is_ready() -> bool:
+        return (await worker.health())[0]
+
+    async def is_not_ready() -> bool:
+        return not await is_ready()
+
+    async with _at_work(worker):
+        await eventually(is_ready)
+        await own.redis.execute_command("ACL", "SETUSER", "default", refused)
+        await own.flow.ready(1)
+        await eventually(is_not_ready, what="it turns unready")
+        _, details = await worker.health()
+        assert reason in details["reasons"][0]
+        assert "noauth" in details["reasons"][0]
+        await own.redis.execute_command("ACL", "SETUSER", "default", "+@all")
+        await eventually(is_ready, what="it turns ready again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import Outage
 from shared.store.connect import Client
 from shared.store.delivery import SCAN_COUNT
 from shared.store.entries import Entry
@@ -49,6 +50,20 @@ async def test_a_cap_below_the_lease_does_not_shorten_it(stage: Stage) -> None:
     await stage.let_idle(entry, LEASE_MS, 3)
 
     assert len((await claim(stage, entry, cap_ms=200))[1]) == 1
+
+
+async def test_a_claim_that_was_held_up_on_its_way_takes_nothing(stage: Stage) -> None:
+    """Behind a frozen server it stands before the renewals of those who still run what it would take."""
+    (entry,) = await stuck(stage, 1)
+    clock = stage.partition.clock
+    clock._offset_us -= LEASE_MS // 2 * 1000  # as if it had been sent half a lease ago
+
+    with pytest.raises(Outage, match="held up"):
+        await claim(stage, entry)
+    await stage.partition.synchronise()
+    _, taken = await claim(stage, entry)
+
+    assert [one.entry_id for one in taken] == [entry.entry_id]
 
 
 @pytest.mark.leaves("index", "stream:", "errors:")

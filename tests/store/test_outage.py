@@ -32,6 +32,8 @@ ANSWERS = {
     "NOPERM this user has no permissions to run the 'evalsha' command": "noauth",
     "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)": "unblocked",
     "NOSCRIPT No matching script. Please use EVAL.": "noscript",
+    "ACL failure in script: User mss has no permissions to run the 'xack' command script: on @user_script:1.": "noauth",
+    "ERR The user executing the script can't run this command or subcommand script: on @user_script:1.": "noauth",
     "ERR max number of clients reached": "clients",
     "ERR DB index is out of range": "database",
     "ERR invalid DB index": "database",

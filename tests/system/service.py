@@ -149,7 +149,8 @@ class Service:
 
         async def empty() -> bool:
             _, health = await self.call("GET", "/health")
-            return not any(topic.get(state) for topic in health["topics"] for state in ("scheduled", "ready", "running"))
+            states = ("scheduled", "ready", "running")
+            return health["status"] == "ok" and not any(topic.get(state) for topic in health["topics"] for state in states)
 
         await eventually(empty, within_s=within_s, what="nothing is left to deliver")
 

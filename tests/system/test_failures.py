@@ -197,3 +197,24 @@ async def test_redis_restarted_under_load_loses_nothing(make_service: MakeServic
         held_at_most = 2 * 110
         assert len(_duplicates(service)) <= held_at_most
         await service.stop()
+
+
+async def test_redis_frozen_for_longer_than_a_lease_makes_nothing_run_twice(
+    make_service: MakeService, tmp_path: Path, prefix: str
+) -> None:
+    """Thawed, it meets the claims and the renewals that were held up together: those who run their deliveries keep them."""
+    with private_server(tmp_path / "own") as server:
+        service = make_service(server.url, Consumers__LeaseMs=1000, Consumers__Threads=5)
+        await service.start(consumers=3)
+        await service.call("POST", "/messages/batch", [{"topic": "work", "body": {"sleep": 4}}] * 10)
+        await eventually(lambda: len(service.records("start")) == 10, what="all of them run")
+
+        server.send(signal.SIGSTOP)
+        for process in service.processes:
+            await service.ready(process, expected=False)
+        server.send(signal.SIGCONT)
+
+        await service.all_ended(10)
+        await service.drained()
+        assert _duplicates(service) == set()
+        await service.stop()

@@ -7,14 +7,18 @@
 -- ARGV[5]  lease, ms  ARGV[6]  longest wait before a claim, ms
 -- ARGV[7]  most entries to take
 -- ARGV[8]  of these, most that were lost at least twice before (a message that may kill its worker runs alone)
+-- ARGV[9]  latest time to run this, ms. A server that was frozen works off what waits in its sockets in any order: a claim
+--          would come before the renewals that were held up with it, and take what is still running.
 --
--- Returns {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals, consumer that lost it}, ...}
+-- Returns {'late'} after that time, else {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals, consumer that lost it}, ...}
 -- The cursor is '-' at the end, '(<entry>' after a full page, and a bare entry id where that one is stuck and there is no room.
 --
 -- A plain range with a COUNT: the IDLE filter would walk the whole list.
 --@include entry
+--@include now
 --@include release
 
+if now_ms() > tonumber(ARGV[9]) then return {'late'} end
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4])
 local lease, cap = tonumber(ARGV[5]), math.max(tonumber(ARGV[5]), tonumber(ARGV[6]))
 local room, suspects = tonumber(ARGV[7]), tonumber(ARGV[8])
