@@ -487,6 +487,10 @@ async def test_a_worker_that_stops_is_not_ready(make_worker: MakeWorker) -> None
     assert (ready, details["reasons"]) == (False, ["stopping"])
 
 
+async def _acl(own: Own, rule: str) -> None:
+    await own.redis.execute_command("ACL", "SETUSER", "default", rule)  # type: ignore[no-untyped-call] # the library leaves it untyped
+
+
 @pytest.mark.parametrize(("refused", "reason"), [("-xreadgroup", "no answer from Redis"), ("-xack", "settle does not work")])
 async def test_what_is_refused_for_long_makes_it_unready_though_redis_answers_the_rest(
     own: Own, monkeypatch: pytest.MonkeyPatch, refused: str, reason: str
@@ -505,11 +509,11 @@ async def test_what_is_refused_for_long_makes_it_unready_though_redis_answers_th
 
     async with _at_work(worker):
         await eventually(is_ready)
-        await own.redis.execute_command("ACL", "SETUSER", "default", refused)
+        await _acl(own, refused)
         await own.flow.ready(1)
         await eventually(is_not_ready, what="it turns unready")
         _, details = await worker.health()
         assert reason in details["reasons"][0]
         assert "noauth" in details["reasons"][0]
-        await own.redis.execute_command("ACL", "SETUSER", "default", "+@all")
+        await _acl(own, "+@all")
         await eventually(is_ready, what="it turns ready again")
