@@ -54,6 +54,10 @@ class Keys:
         """STRING ``<request digest> <seed> <accepted ms>`` of an idempotency key, one per chunk of a large request."""
         return f"{self._base}:idempotency:{digest}" + (f":{chunk}" if chunk else "")
 
+    def rate(self, name: str) -> str:
+        """STRING: the millisecond from which an API key has its whole burst free again. It expires then."""
+        return f"{self._base}:rate:{name}"
+
     def parked(self, topic: str, flow_key: str) -> str:
         """ZSET of due messages that wait for a place of their flow key."""
         return f"{self._base}:parked:{topic}:{flow_key}"

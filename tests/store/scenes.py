@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.settings import RetentionSettings
-from shared.store import accept, dead_letters, due, messages, scripts
+from shared.store import accept, dead_letters, due, messages, rates, scripts
 from shared.store.accept import Draft
+from shared.store.rates import Limit
 from shared.store.scripts import Argument, Script
 from tests.store.stage import HOUR_MS, Call, Stage, dead, finished, id_of, lease_of, retry
 
@@ -174,6 +175,18 @@ async def _trim(stage: Stage) -> Scene:
     return _scene(call, [1, 1, 1], [0, 0, 0], {over: "absent", aged: "absent", excess: "absent", kept: "dead"})
 
 
+async def _rate(stage: Stage) -> Scene:
+    """Spent: a call that is counted cannot be repeated without being counted again, and is not (see ``producer.limits``)."""
+    slow = Limit("billing", per_s=0.001, burst=1)
+    assert await rates.take(stage.store, slow, 1, 1) == 0
+    call = await stage.call_of(lambda store: rates.take(store, slow, 1, 1))
+    return _scene(call, "no room", "no room", {})
+
+
+def _room(answer: Any) -> str:
+    return "no room" if answer > 0 else "counted"
+
+
 def _first(answer: Any) -> Any:
     return answer[0]
 
@@ -204,4 +217,5 @@ PLAYS = {
     "change": Play(scripts.CHANGE, _change, "ZREM", summary=_first),
     "replay": Play(scripts.REPLAY, _replay, "ZREM", summary=_first),
     "trim": Play(scripts.TRIM, _trim, "ZREM"),
+    "rate": Play(scripts.RATE, _rate, summary=_room),
 }

@@ -16,7 +16,7 @@ def names_of(keys: Keys) -> list[str]:
     fixed += [keys.topics, keys.wake_channel]
     per_topic = [name for topic in TOPICS for name in (keys.due(topic), *keys.streams(topic), keys.parked(topic, "a"))]
     chunks = [keys.idempotency("d"), keys.idempotency("d", 1), keys.idempotency("e")]
-    return [*fixed, *per_topic, *chunks, keys.errors("echo-0-1"), keys.errors("echo-0-2")]
+    return [*fixed, *per_topic, *chunks, keys.errors("echo-0-1"), keys.errors("echo-0-2"), keys.rate("a"), keys.rate("b")]
 
 
 def test_no_two_keys_share_a_name() -> None:
@@ -48,6 +48,7 @@ def test_a_stream_tells_its_topic(topic: str) -> None:
         (lambda keys: keys.errors("echo-0-1"), "mss:{0}:errors:echo-0-1"),
         (lambda keys: keys.dead, "mss:{0}:dead"),
         (lambda keys: keys.finished, "mss:{0}:finished"),
+        (lambda keys: keys.rate("billing"), "mss:{0}:rate:billing"),
         (lambda keys: keys.idempotency("d"), "mss:{0}:idempotency:d"),
         (lambda keys: keys.idempotency("d", 2), "mss:{0}:idempotency:d:2"),
     ],

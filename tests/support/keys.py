@@ -19,7 +19,7 @@ async def leaked_keys(redis: Client, prefix: str) -> dict[str, str]:
         kind = (await redis.type(key)).decode()
         if kind == "stream" and await redis.xlen(key) == 0 and await _nothing_pending(redis, key):
             continue
-        if name.startswith("idempotency:") and await redis.pttl(key) > 0:
+        if name.startswith(("idempotency:", "rate:")) and await redis.pttl(key) > 0:
             continue
         leaked[name] = kind
     return leaked
