@@ -1,10 +1,11 @@
-"""``python -m cli run [--scale consumers=2]``."""
+"""``python -m cli run [--scale consumers=2]``, ``python -m cli key --name billing --scopes schedule,read``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from cli.key import key
 from cli.run import SERVER_PORT, run
 from cli.server import ServerFailed
 from cli.supervisor import KILLED
@@ -25,8 +26,15 @@ def main() -> int:
     running = commands.add_parser("run", help="run the whole service on this machine")
     running.add_argument("--scale", type=_scale, action="append", default=[], metavar="NAME=COUNT")
     running.add_argument("--server-port", type=int, default=SERVER_PORT, metavar="PORT", help="for the bundled server; 0: any")
+    making = commands.add_parser("key", help="make an API key")
+    making.add_argument("--name", required=True, help="for people; each name once")
+    making.add_argument("--scopes", required=True, metavar="SCOPE,...", help="of schedule, read, admin")
+    making.add_argument("--rate", type=float, metavar="N", help="messages and other requests a second; without: no limit")
+    making.add_argument("--burst", type=int, metavar="N", help="how many may come at once; without: a second's worth")
     asked = parser.parse_args()
     try:
+        if asked.command == "key":
+            return key(asked.name, asked.scopes, asked.rate, asked.burst)
         return run(dict(asked.scale), asked.server_port)
     except SettingsError as error:
         sys.stderr.write(f"bad settings: {error}\n")

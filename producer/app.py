@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from producer.auth import authorised
 from producer.context import SETTINGS, STORE, TOPICS, WATCH
+from producer.limits import limited
+from producer.load import LOAD, Load, bounded
 from producer.middleware import problems, request_ids
 from producer.openapi import add_description
 from producer.routes import ROUTES
@@ -18,18 +21,17 @@ from shared.settings import Settings
 from shared.store.partition import Store
 from shared.waiting import end
 
-MAX_HEADER_BYTES = 16_384
-
 
 def make_app(settings: Settings) -> web.Application:
-    app = web.Application(middlewares=(request_ids, problems), client_max_size=settings.producer.max_request_bytes)
+    app = web.Application(middlewares=(request_ids, problems, authorised, bounded, limited))
     app[SETTINGS] = settings
+    app[LOAD] = Load(settings.producer)
     app[TOPICS] = frozenset(settings.all_topics())
     app.cleanup_ctx.append(_redis)
     app.add_routes(ROUTES)
     with warnings.catch_warnings():  # aiohttp-apispec keeps its things under plain string keys
         warnings.simplefilter("ignore", web.NotAppKeyWarning)
-        add_description(app)
+        add_description(app, keyed=bool(settings.auth.keys))
     return app
 
 

@@ -6,10 +6,10 @@ import msgspec
 from aiohttp import web
 
 from producer.answers import json_answer, message_out
-from producer.context import STORE, rules
+from producer.context import STORE
 from producer.drafts import when
 from producer.openapi import describe
-from producer.requests import read_optional_json
+from producer.requests import read_optional_json, rules
 from producer.schemas import DeadLetters, MessageOut, ReplayRequest
 from shared.errors import InvalidField
 from shared.store import dead_letters
@@ -21,6 +21,7 @@ _replay = msgspec.json.Decoder(ReplayRequest)
 @describe(
     "Dead letters, newest first",
     tag="dead letters",
+    scope="read",
     query={
         "limit": ({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE}, "Letters a page."),
         "cursor": ({"type": "string"}, "`next_cursor` of the page before."),
@@ -55,11 +56,12 @@ def _limit(text: str | None) -> int:
 @describe(
     "Schedule a dead letter again, with no attempt spent",
     tag="dead letters",
+    scope="admin",
     request=ReplayRequest,
     example={"delay": "10s"},
     optional=True,
     answers={202: MessageOut},
-    problems=(400, 404, 409, 413, 415, 422, 503),
+    problems=(400, 404, 408, 409, 413, 415, 422, 503),
 )
 async def replay_dead_letter(request: web.Request) -> web.Response:
     asked, against = await read_optional_json(request, _replay, ReplayRequest()), rules(request)

@@ -6,10 +6,10 @@ import msgspec
 from aiohttp import web
 
 from producer.answers import json_answer
-from producer.context import STORE, rules
+from producer.context import STORE
 from producer.drafts import echo_draft
 from producer.openapi import describe
-from producer.requests import idempotency_key, read_json
+from producer.requests import idempotency_key, read_json, rules
 from producer.schemas import EchoAnswer, EchoRequest
 from shared.store.accept import schedule
 from shared.times import format_ms
@@ -20,10 +20,11 @@ _decoder = msgspec.json.Decoder(EchoRequest)
 @describe(
     "Write a message to the log and to standard output at its time",
     tag="messages",
+    scope="schedule",
     request=EchoRequest,
     example={"time": "2030-01-31T09:00:00+01:00", "message": "hello"},
     answers={202: EchoAnswer},
-    problems=(400, 409, 413, 415, 422, 503),
+    problems=(400, 408, 409, 413, 415, 422, 503),
     idempotent=True,
 )
 async def echo_at_time(request: web.Request) -> web.Response:

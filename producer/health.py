@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from producer.answers import json_answer
+from producer.auth import is_known
 from producer.context import STORE, WATCH
 from producer.openapi import describe
 from producer.schemas import Health, Ready, TopicHealth
@@ -13,7 +14,12 @@ from shared.store import topics
 from shared.version import VERSION
 
 
-@describe("How the service is, for people: always 200", tag="health", answers={200: Health})
+@describe(
+    "How the service is, for people: always 200. Where there are API keys, a stranger is told the status alone",
+    tag="health",
+    scope="none",
+    answers={200: Health},
+)
 async def health(request: web.Request) -> web.Response:
     watch, store = request.app[WATCH], request.app[STORE]
     reasons, depths = watch.reasons(), list[topics.TopicDepth]()
@@ -27,6 +33,8 @@ async def health(request: web.Request) -> web.Response:
     warnings = preflight.warnings if preflight else ()
     if strangers:
         warnings += (f"messages wait for topics that the settings do not name: {', '.join(strangers)}",)
+    if not is_known(request):
+        return json_answer(Health(status="unready" if reasons else "ok", version=VERSION))
     answer = Health(
         status="unready" if reasons else "ok",
         version=VERSION,
@@ -48,12 +56,14 @@ async def health(request: web.Request) -> web.Response:
     return json_answer(answer)
 
 
-@describe("The process is alive", tag="health", answers={200: Ready})
+@describe("The process is alive", tag="health", scope="none", answers={200: Ready})
 async def live(_: web.Request) -> web.Response:
     return json_answer(Ready(status="ok"))
 
 
-@describe("Requests can be accepted: Redis answers", tag="health", answers={200: Ready, 503: Ready})
+@describe("Requests can be accepted: Redis answers", tag="health", scope="none", answers={200: Ready, 503: Ready})
 async def ready(request: web.Request) -> web.Response:
     reasons = request.app[WATCH].reasons()
+    if reasons and not is_known(request):
+        reasons = ("Redis does not answer; with an API key there is more to read here",)
     return json_answer(Ready(status="unready" if reasons else "ok", reasons=reasons), 503 if reasons else 200)

@@ -7,10 +7,11 @@ from aiohttp import web
 from msgspec import UNSET
 
 from producer.answers import json_answer, message_out
-from producer.context import SETTINGS, STORE, rules
+from producer.context import SETTINGS, STORE
 from producer.drafts import body_of, message_draft, when
+from producer.limits import count_messages
 from producer.openapi import describe
-from producer.requests import JSON_TYPES, idempotency_key, read_json, read_lines
+from producer.requests import JSON_TYPES, idempotency_key, read_json, read_lines, rules
 from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, MessageOut, NewMessage
 from shared.errors import InvalidField
 from shared.record import Options, Record
@@ -26,10 +27,11 @@ _change = msgspec.json.Decoder(MessageChange)
 @describe(
     "Schedule a message",
     tag="messages",
+    scope="schedule",
     request=NewMessage,
     example={"topic": "echo", "body": "hello", "delay": "10s"},
     answers={202: Accepted},
-    problems=(400, 409, 413, 415, 422, 503),
+    problems=(400, 408, 409, 413, 415, 422, 503),
     idempotent=True,
 )
 async def post_message(request: web.Request) -> web.Response:
@@ -48,11 +50,12 @@ async def post_message(request: web.Request) -> web.Response:
 @describe(
     "Schedule many messages: all of them, or none where one is wrong",
     tag="messages",
+    scope="schedule",
     request=list[NewMessage],
     example=[{"topic": "echo", "body": "one", "delay": "10s"}, {"topic": "echo", "body": "two", "delay": "1h30m"}],
     lines=True,
     answers={202: BatchAccepted},
-    problems=(400, 409, 413, 415, 422, 503),
+    problems=(400, 408, 409, 413, 415, 422, 503),
     idempotent=True,
 )
 async def post_batch(request: web.Request) -> web.Response:
@@ -65,6 +68,7 @@ async def post_batch(request: web.Request) -> web.Response:
         raise InvalidField("", f"expected at most {limit} messages (Producer.MaxBatch); got {len(asked)}", status=413)
     if not asked:
         raise InvalidField("", "expected at least one message")
+    await count_messages(request, len(asked))
     accepted = await schedule(request.app[STORE], _drafts(request, asked), idempotency_key(request))
     answer = BatchAccepted(count=len(accepted.ids), ids=tuple(accepted.ids), deduplicated=accepted.deduplicated)
     return json_answer(answer, 202)
@@ -80,7 +84,9 @@ def _drafts(request: web.Request, asked: list[NewMessage]) -> list[Draft]:
     return drafts
 
 
-@describe("One message: where it is and how it got there", tag="messages", answers={200: MessageOut}, problems=(404, 503))
+@describe(
+    "One message: where it is and how it got there", tag="messages", scope="read", answers={200: MessageOut}, problems=(404, 503)
+)
 async def get_message(request: web.Request) -> web.Response:
     return json_answer(message_out(await messages.get(request.app[STORE], request.match_info["id"])))
 
@@ -88,10 +94,11 @@ async def get_message(request: web.Request) -> web.Response:
 @describe(
     "Change the time or the body of a message that is still waiting",
     tag="messages",
+    scope="schedule",
     request=MessageChange,
     example={"delay": "1h", "body": "hello again"},
     answers={200: MessageOut},
-    problems=(400, 404, 409, 413, 415, 422, 503),
+    problems=(400, 404, 408, 409, 413, 415, 422, 503),
 )
 async def patch_message(request: web.Request) -> web.Response:
     asked, against, store = await read_json(request, _change), rules(request), request.app[STORE]
@@ -111,6 +118,7 @@ async def patch_message(request: web.Request) -> web.Response:
 @describe(
     "Cancel a message: with a 200 it will not be delivered",
     tag="messages",
+    scope="schedule",
     answers={200: Cancelled},
     problems=(404, 409, 503),
 )
@@ -120,7 +128,7 @@ async def delete_message(request: web.Request) -> web.Response:
     return json_answer(Cancelled(id=message_id, status="cancelled"))
 
 
-@describe("Deliver a waiting message now", tag="messages", answers={202: MessageOut}, problems=(404, 409, 503))
+@describe("Deliver a waiting message now", tag="messages", scope="schedule", answers={202: MessageOut}, problems=(404, 409, 503))
 async def deliver_message(request: web.Request) -> web.Response:
     view = await messages.deliver_now(request.app[STORE], request.match_info["id"])
     return json_answer(message_out(view), 202)

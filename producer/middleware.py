@@ -10,6 +10,7 @@ from secrets import token_hex
 import msgspec
 from aiohttp import web
 
+from producer.refusal import Refusal
 from producer.schemas import Problem
 from shared.errors import Conflict, InvalidField, NotFound, Outage, ServiceError, TooLate
 from shared.logs import logger
@@ -20,6 +21,9 @@ RETRY_AFTER_S = 1
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
 _encode = msgspec.json.Encoder().encode
 _ID = web.RequestKey("request_id", str)
+LONGEST_DETAIL = 1000
+LONGEST_FIELD = 200
+"""Characters of what a caller sent that are sent back."""
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 """Their names in RFC 9110, which Python has from 3.13 on: an answer does not depend on the Python that gives it."""
 
@@ -58,16 +62,25 @@ def problem(request: web.Request, status: int, detail: str, **more: object) -> w
         type="about:blank",
         title=_TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
-        detail=detail,
+        detail=_cut(detail, LONGEST_DETAIL),
         request_id=request[_ID],
         **more,  # type: ignore[arg-type] # the fields of Problem
     )
     return web.Response(body=_encode(content), status=status, content_type="application/problem+json", headers=headers)  # type: ignore[arg-type] # a dict or None
 
 
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
 def _refusal(request: web.Request, error: ServiceError) -> web.Response:
+    if isinstance(error, Refusal):
+        response = problem(request, error.status, str(error), field=error.field, response_headers=error.headers)
+        if error.status == HTTPStatus.REQUEST_TIMEOUT:
+            response.force_close()  # the rest of the body would be taken for the next request
+        return response
     if isinstance(error, InvalidField):
-        return problem(request, error.status, str(error), field=error.field)
+        return problem(request, error.status, str(error), field=_cut(error.field, LONGEST_FIELD))
     if isinstance(error, NotFound):
         return problem(request, 404, str(error))
     if isinstance(error, TooLate):

@@ -25,14 +25,24 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 _REFERENCE = "#/components/schemas/{name}"
 _described: list[Any] = [Problem]
 
+DOCS_PATHS = frozenset({"/docs", "/docs/static", "/openapi.json"})
+_SCOPE = "x-scope"
+
 _WHY = {
     400: "No JSON.",
+    401: "No API key, or one that is not known.",
+    403: "The API key does not have the scope.",
     404: "There is no such message.",
+    408: "The body did not arrive in time.",
     409: "Too late, or the idempotency key was used for something else.",
     413: "Larger than a limit of the settings.",
     415: "Another media type than the one expected.",
     422: "A field is missing, unknown or wrong.",
-    503: "Redis is out. The text says whether something may have been stored all the same, and what to do then.",
+    429: "The API key's limit on messages and other requests a second.",
+    503: (
+        "Redis is out, or too much is being worked on. The text says whether something may have been stored all the same, "
+        "and what to do then."
+    ),
 }
 
 
@@ -40,6 +50,7 @@ def describe(
     summary: str,
     *,
     tag: str,
+    scope: str = "any",
     answers: dict[int, Any],
     problems: tuple[int, ...] = (),
     request: Any = None,
@@ -51,10 +62,11 @@ def describe(
 ) -> Callable[[Handler], Handler]:
     """Describes a handler by the classes of its request and its answers, and by the problems it may answer.
 
+    ``scope``: what an API key needs for it; ``any`` key, or ``none`` at all.
     ``example`` is a whole request that is accepted as it stands: Swagger UI would otherwise fill in every field at once.
     """
     _described.extend(kind for kind in (request, *answers.values()) if kind is not None)
-    operation: dict[str, Any] = {"summary": summary, "tags": [tag], "parameters": [], "responses": {}}
+    operation: dict[str, Any] = {"summary": summary, "tags": [tag], "parameters": [], "responses": {}, _SCOPE: scope}
     if request is not None:
         content = {"application/json": {"schema": _schema(request), "example": example}}
         if lines:
@@ -69,14 +81,18 @@ def describe(
         headers = _LOCATION if idempotent and not lines else {}  # many messages have no one location
         operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind, headers)
     for status in problems:
-        headers = _RETRY_AFTER if status == 503 else {}
-        operation["responses"][str(status)] = _answer(_WHY[status], "application/problem+json", Problem, headers)
+        operation["responses"][str(status)] = _problem(status)
 
     def mark(handler: Handler) -> Handler:
         marked: Handler = docs(**operation, operationId=handler.__name__)(handler)
         return marked
 
     return mark
+
+
+def scope_of(handler: Any) -> str:
+    """What an API key needs for that handler; ``any`` where it is not described, such as that of a path that is not there."""
+    return str(getattr(handler, "__apispec__", {}).get(_SCOPE, "any"))
 
 
 _IDEMPOTENCY_KEY = {
@@ -105,11 +121,17 @@ _REQUEST_ID = {
     }
 }
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the message can be looked at."}}
+_CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`, and which scope is missing."}}
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds after which another try makes sense."}}
 
 
 def _answer(description: str, media_type: str, kind: Any, headers: Schema) -> Schema:
     return {"description": description, "headers": _REQUEST_ID | headers, "content": {media_type: {"schema": _schema(kind)}}}
+
+
+def _problem(status: int) -> Schema:
+    headers = _RETRY_AFTER if status in {429, 503} else _CHALLENGE if status in {401, 403} else {}
+    return _answer(_WHY[status], "application/problem+json", Problem, headers)
 
 
 def _schema(kind: Any) -> Schema:
@@ -138,28 +160,46 @@ def _as_openapi_3_0(schema: Any) -> Any:
     return found
 
 
-class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untyped
-    """aiohttp-apispec with an OpenAPI 3.0 document in place of Swagger 2.0."""
+_SECURITY = "apiKey"
+_KEYS = "An API key, as `Authorization: Bearer <key>`. The scope `admin` includes the others."
 
-    def __init__(self, **info: Any) -> None:
+
+class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untyped
+    """aiohttp-apispec with an OpenAPI 3.0 document in place of Swagger 2.0. ``keyed``: whether there are API keys."""
+
+    def __init__(self, *, keyed: bool, **info: Any) -> None:
+        self._keyed = keyed
         super().__init__(url="/openapi.json", swagger_path="/docs", static_path="/docs/static", **info)
         self.spec = APISpec(openapi_version="3.0.3", plugins=(), **info)
         _, components = msgspec.json.schema_components(_described, ref_template=_REFERENCE)
         for name, schema in components.items():
             self.spec.components.schema(name, _as_openapi_3_0(schema))
+        if keyed:
+            self.spec.components.security_scheme(_SECURITY, {"type": "http", "scheme": "bearer", "description": _KEYS})
 
     def _update_paths(self, data: dict[str, Any], method: str, url_path: str) -> None:
-        operation = {key: part for key, part in data.items() if key not in {"schemas", "produces"}}
+        operation = {key: part for key, part in data.items() if key not in {"schemas", "produces", _SCOPE}}
         names = [part[1:-1] for part in url_path.split("/") if part.startswith("{")]
         in_path = [{"in": "path", "name": name, "required": True, "schema": {"type": "string"}} for name in names]
         operation["parameters"] = in_path + operation["parameters"]
+        if self._keyed:
+            operation |= _secured(operation, data[_SCOPE])
         if method != "head":
             self.spec.path(path=url_path, operations={method: operation})
 
 
-def add_description(app: web.Application) -> None:
-    """Adds ``/openapi.json`` and ``/docs``. Called after all routes are added."""
+def _secured(operation: Schema, scope: str) -> Schema:
+    """What differs of an operation where a key is asked for."""
+    if scope == "none":
+        return {}
+    answers = {**operation["responses"], **{str(status): _problem(status) for status in (401, 403, 429)}}
+    return {"security": [{_SECURITY: []}], "description": f"Needs an API key with the scope `{scope}`.", "responses": answers}
+
+
+def add_description(app: web.Application, *, keyed: bool) -> None:
+    """Adds ``/openapi.json`` and ``/docs``. Called after all routes are added. ``keyed``: whether there are API keys."""
     description = Description(
+        keyed=keyed,
         title="Message Scheduling Service",
         version=VERSION,
         info={"description": "Deliver this message at that time.", "license": {"name": "MIT"}},

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 import msgspec
 from aiohttp import web
 
+from producer.context import SETTINGS, STORE, TOPICS
+from producer.drafts import Rules
+from producer.load import read_body
 from producer.schemas import PATTERNS, HeaderValue
 from shared.errors import InvalidField
 from shared.times import DELAY_EXPECTED, TIME_EXPECTED
@@ -45,7 +48,7 @@ async def read_json(request: web.Request, decoder: msgspec.json.Decoder[Struct])
     """The request's JSON, validated. Raises ``InvalidField`` (400 no JSON, 415 media type, 422 another shape)."""
     if request.content_type not in JSON_TYPES:
         _refuse_media_type(request, "application/json")
-    return decode(await _content(request), decoder)
+    return decode(await read_body(request), decoder)
 
 
 async def read_optional_json(request: web.Request, decoder: msgspec.json.Decoder[Struct], empty: Struct) -> Struct:
@@ -57,7 +60,7 @@ async def read_lines(request: web.Request, decoder: msgspec.json.Decoder[Struct]
     """One JSON value a line (NDJSON). A complaint names its element by its position among the lines that are not empty."""
     if request.content_type not in NDJSON_TYPES:
         _refuse_media_type(request, "application/json or application/x-ndjson")
-    lines = [line for line in (await _content(request)).split(b"\n") if line.strip()]
+    lines = [line for line in (await read_body(request)).split(b"\n") if line.strip()]
     found = []
     for number, line in enumerate(lines):
         try:
@@ -65,13 +68,6 @@ async def read_lines(request: web.Request, decoder: msgspec.json.Decoder[Struct]
         except InvalidField as error:
             raise error.inside(f"[{number}]") from None
     return found
-
-
-async def _content(request: web.Request) -> bytes:
-    try:
-        return await request.read()
-    except (web.RequestPayloadError, ConnectionError) as error:  # cut off, or not packed as Content-Encoding says
-        raise InvalidField("", f"the request could not be read to its end: {error}", status=400) from None
 
 
 def _refuse_media_type(request: web.Request, expected: str) -> None:
@@ -138,6 +134,18 @@ def explained(text: str) -> InvalidField:
     if wanted and got:
         detail = f"{wanted}; got {got[1]}"
     return InvalidField(path, detail[:1].lower() + detail[1:])
+
+
+def rules(request: web.Request) -> Rules:
+    """What this request's messages are checked against."""
+    app = request.app
+    return Rules(
+        app[TOPICS],
+        app[SETTINGS].producer,
+        app[STORE].partitions[0].clock.now_ms(),
+        trace_context(request),
+        repeatable=IDEMPOTENCY_KEY in request.headers,
+    )
 
 
 def idempotency_key(request: web.Request) -> str | None:

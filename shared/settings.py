@@ -15,12 +15,17 @@ from shared.ids import TOPIC_PATTERN
 
 _KEY_PREFIX = r"^[A-Za-z0-9_.-]{1,64}$"
 _TOPIC = f"^{TOPIC_PATTERN}$"
+_KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$"
+_KEY_HASH = r"^sha256:[0-9a-f]{64}$"
 PATTERNS = {
     _KEY_PREFIX: "1 to 64 letters, digits and _ . -",
     _TOPIC: "a letter and then at most 63 letters, digits and _ . -",
+    _KEY_NAME: "1 to 32 letters, digits and . -",
+    _KEY_HASH: "sha256: and 64 digits of 0-9a-f, as python -m cli key prints them",
 }
 """Each pattern in words, for whoever wrote a text that does not fit."""
 
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=2_592_000_000)]
@@ -49,6 +54,14 @@ class ProducerSettings(Section, frozen=True):
     horizon_days: Annotated[int, Meta(ge=1, le=20_000)] = 3_650
     idempotency_ms: Milliseconds = 86_400_000
     """How long an idempotency key is remembered."""
+    max_connections: Annotated[int, Meta(ge=1, le=1_000_000)] = 10_000
+    """Connections open at once; beyond, the one that has been quiet longest is closed."""
+    max_in_flight: Annotated[int, Meta(ge=1, le=100_000)] = 1_000
+    """Requests worked on at once; beyond, they are refused (503)."""
+    max_in_flight_bytes: Annotated[int, Meta(ge=1024, le=64 * 2**30)] = 256 * 2**20
+    """Bytes of their bodies; beyond, they are refused (503)."""
+    read_timeout_ms: Annotated[int, Meta(ge=10, le=3_600_000)] = 30_000
+    """How long a request's head may take to arrive, and then its body."""
 
 
 class DispatcherSettings(Section, frozen=True):
@@ -101,9 +114,28 @@ class LoggingSettings(Section, frozen=True):
     retention_days: Annotated[int, Meta(ge=1, le=3650)] = 14
 
 
+Scope = Literal["schedule", "read", "admin"]
+"""What a key may do: ``schedule`` (and change, cancel, deliver now), ``read``, ``admin`` (everything)."""
+
+
+class ApiKeySettings(Section, frozen=True):
+    name: Annotated[str, Meta(pattern=_KEY_NAME)]
+    """For people, and for the rate limit's key in Redis."""
+    hash: Annotated[str, Meta(pattern=_KEY_HASH)]
+    scopes: Annotated[tuple[Scope, ...], Meta(min_length=1)]
+    rate_per_s: Annotated[float, Meta(ge=0.001, le=1_000_000)] | None = None
+    """Messages and other requests a second, over all producers; none: no limit."""
+    burst: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    """How many may come at once; none: a second's worth."""
+
+
 class AuthSettings(Section, frozen=True):
+    keys: tuple[ApiKeySettings, ...] = ()
+    """Without keys the producer listens on loopback only."""
     disabled: bool = False
-    """There are no API keys yet, so the producer listens on loopback only unless this says that something else protects it."""
+    """Without keys on any address: something else protects the producer."""
+    public_docs: bool = True
+    """Whether ``/docs`` and ``/openapi.json`` are served without a key."""
 
 
 class TopicRetrySettings(Section, frozen=True):

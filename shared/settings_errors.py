@@ -11,7 +11,7 @@ from typing import Any, get_args
 import msgspec
 
 from shared.errors import SettingsError
-from shared.settings import PATTERNS, SECTIONS, Settings, TopicRetrySettings, TopicSettings
+from shared.settings import PATTERNS, SECTIONS, ApiKeySettings, Scope, Settings, TopicRetrySettings, TopicSettings
 
 _PATH = re.compile(r"^(?P<expected>.*?)(?: - at `\$?\.?(?P<path>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
@@ -26,7 +26,8 @@ _TYPES = {
     "`array`": "a list",
     "`null`": "null",
 }
-_SECRET = re.compile(r"connectionstring|passw|pwd|secret|token|credential|user", re.IGNORECASE)
+_SECRET = re.compile(r"connectionstring|passw|pwd|secret|token|credential|user|^auth\b.*key", re.IGNORECASE)
+"""Also all of ``Auth.Keys``: somebody may have written a key where its hash or its name belongs."""
 
 
 def explained(text: str, values: dict[str, Any]) -> SettingsError:
@@ -48,6 +49,8 @@ def names_in(path: str) -> list[str]:
     inside: type[msgspec.Struct] | None = Settings
     if path.startswith("Topics["):
         inside = TopicRetrySettings if last == "Retry" else TopicSettings
+    elif path.startswith("Auth.Keys["):
+        inside = ApiKeySettings
     elif path:
         inside = SECTIONS.get(path)
     return [field.encode_name for field in msgspec.structs.fields(inside)] if inside else []
@@ -72,6 +75,8 @@ def _in_words(path: str, expected: str) -> str:
 
 
 def _choices(path: str) -> tuple[str, ...]:
+    if path.startswith("Auth.Keys["):
+        return get_args(Scope)
     section, _, key = path.partition(".")
     fields = msgspec.structs.fields(SECTIONS[section] or Settings)
     return next((get_args(field.type) for field in fields if field.encode_name == key), ())

@@ -1,26 +1,29 @@
 """Reads ``appsettings.json`` and the environment, once, and checks them. The only module that reads the environment.
 
 ``Section__Key`` in the environment overrides ``Section.Key`` of the file; ``Topics`` and ``Partitions`` have no section.
-``Topics`` is given as JSON.
+``Topics`` and ``Auth__Keys`` are given as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from shared.errors import SettingsError
-from shared.settings import SECTIONS, Settings
+from shared.settings import LOOPBACK, SECTIONS, ApiKeySettings, Settings
 from shared.settings_errors import close_to, explained, names_in
 
 DEFAULT_FILE = "appsettings.json"
 FILE_VARIABLE = "APPSETTINGS"
 """Names another settings file than ``appsettings.json`` of the working directory."""
+
+LISTS = frozenset({"Topics", "Auth__Keys"})
+"""Variables that are given whole, as JSON."""
 
 SECTION_LIKENESS = 0.8
 """From which on a section in the environment is a known one misspelt."""
@@ -61,7 +64,7 @@ def _overrides(environment: Mapping[str, str]) -> dict[str, Any]:
             _check_name(name, section, rest)
         if section not in SECTIONS or bool(separator) != (SECTIONS[section] is not None):
             continue
-        value = _parsed(name, text) if section == "Topics" else text
+        value = _parsed(name, text) if name in LISTS else text
         if rest:
             found.setdefault(section, {})[rest] = value
         else:
@@ -89,7 +92,7 @@ def _parsed(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise SettingsError(name, text, f"expected JSON: {error}") from None
+        raise SettingsError(name, text[:200] if name == "Topics" else "***", f"expected JSON: {error}") from None
 
 
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -117,13 +120,36 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "Producer.MaxBodyBytes", settings.producer.max_body_bytes, "expected at most Producer.MaxRequestBytes"
         )
-    loopback = settings.producer.host in {"127.0.0.1", "localhost", "::1"}
-    if not loopback and not settings.auth.disabled:
+    if settings.producer.max_request_bytes > settings.producer.max_in_flight_bytes:
+        raise SettingsError(
+            "Producer.MaxRequestBytes", settings.producer.max_request_bytes, "expected at most Producer.MaxInFlightBytes"
+        )
+    check_keys(settings.auth.keys)
+    _check_openness(settings)
+
+
+def check_keys(keys: Sequence[ApiKeySettings]) -> None:
+    """Raises ``SettingsError`` with the position of the key that cannot be."""
+    for number, key in enumerate(keys):
+        earlier = keys[:number]
+        if key.name in {one.name for one in earlier}:
+            raise SettingsError(f"Auth.Keys[{number}].Name", key.name, "expected each name once")
+        if key.hash in {one.hash for one in earlier}:
+            raise SettingsError(f"Auth.Keys[{number}].Hash", "***", "expected each key once")
+        if key.burst is not None and key.rate_per_s is None:
+            raise SettingsError(f"Auth.Keys[{number}].Burst", key.burst, "expected RatePerS beside it")
+
+
+def _check_openness(settings: Settings) -> None:
+    """Listening for everybody is a decision, not an accident."""
+    if settings.auth.keys and settings.auth.disabled:
+        raise SettingsError("Auth.Disabled", True, "expected false where there are Auth.Keys: they would protect nothing")  # noqa: FBT003 - the value
+    if not (settings.producer.host in LOOPBACK or settings.auth.keys or settings.auth.disabled):
         raise SettingsError(
             "Producer.Host",
             settings.producer.host,
-            "expected a loopback address: anybody who reaches another one may schedule. "
-            "Set Auth.Disabled to true where something else protects the service",
+            "expected a loopback address, since there are no Auth.Keys: anybody who reaches another one may schedule. "
+            "Make a key with 'python -m cli key', or set Auth.Disabled to true where something else protects the service",
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.settings import ECHO, Section, Settings, TopicSettings
+from shared.settings import ECHO, ApiKeySettings, Section, Settings, TopicSettings
 from tests.docs.make_run import ROOT
 
 _ROW = re.compile(r"^\| `([A-Za-z.\[\]]+)` \| (\S+) \| (.+) \|$", re.MULTILINE)
@@ -34,8 +34,9 @@ def _defaults() -> Iterator[tuple[str, str]]:
                 yield f"{section.encode_name}.{field.encode_name}", _as_json(field.default)
         else:
             yield section.encode_name, _as_json(section.default)
-    for field in msgspec.structs.fields(TopicSettings):
-        yield f"Topics[].{field.encode_name}", _as_json(field.default)
+    for name, inside in (("Topics", TopicSettings), ("Auth.Keys", ApiKeySettings)):
+        for field in msgspec.structs.fields(inside):
+            yield f"{name}[].{field.encode_name}", _as_json(field.default)
 
 
 def _as_json(default: Any) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer
 from redis.asyncio import Redis
 
-from producer.app import make_app
+from producer.server import Runner
 from shared.settings import Settings
 from tests.producer.description import Description
 
@@ -109,8 +109,19 @@ async def _size(redis: Redis, key: bytes) -> int:
     return int(await count[kind](key)) if kind in count else 1
 
 
-async def serve(settings: Settings) -> TestServer:
+class Server(BaseTestServer):
+    """A producer as ``python -m producer`` runs it."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(host="127.0.0.1")
+        self._settings = settings
+
+    async def _make_runner(self, **_ignored: Any) -> Runner:
+        return Runner(self._settings)
+
+
+async def serve(settings: Settings) -> Server:
     """Starts a producer on a free port of loopback."""
-    server = TestServer(make_app(settings), host="127.0.0.1")
+    server = Server(settings)
     await server.start_server()
     return server

@@ -130,6 +130,7 @@ def test_what_is_not_ours_in_the_environment_is_left_alone(file: Path) -> None:
         ({"Producer": {"Port": True}}, "Producer.Port", "True", "expected a whole number, got true or false"),
         ({"Producer": {"Port": 65536}}, "Producer.Port", "65536", "expected a whole number <= 65535"),
         ({"Producer": {"Port": -1}}, "Producer.Port", "-1", "expected a whole number >= 0"),
+        ({"Producer": {"MaxInFlightBytes": 2**20}}, "Producer.MaxRequestBytes", str(2**25), "most Producer.MaxInFlightBytes"),
         ({"Producer": {"MaxBodyBytes": 2**26}}, "Producer.MaxBodyBytes", str(2**26), "at most Producer.MaxRequestBytes"),
         ({"Retry": {"Factor": 0.5}}, "Retry.Factor", "0.5", "expected a number >= 1.0"),
         ('{"Retry": {"Factor": NaN}}', "Retry.Factor", "nan", "expected a number >= 1.0"),
@@ -208,6 +209,71 @@ def test_a_byte_order_mark_is_no_mistake(file: Path) -> None:
     assert load(file, '\ufeff{"Partitions": 2}').partitions == 2
 
 
+HASH = "sha256:" + "0" * 64
+KEY = {"Name": "a", "Hash": HASH, "Scopes": ["read"]}
+
+
+def test_api_keys_come_from_the_file_or_as_json_from_the_environment(file: Path) -> None:
+    """The whole list, with what a key may do and how often."""
+    keys = [KEY, {"Name": "b-1.2", "Hash": HASH[:-1] + "f", "Scopes": ["schedule", "admin"], "RatePerS": 0.5, "Burst": 7}]
+
+    in_file = load(file, {"Auth": {"Keys": keys, "PublicDocs": False}}).auth
+    in_environment = load(file, {"Auth": {"Keys": [KEY], "PublicDocs": False}}, Auth__Keys=json.dumps(keys)).auth
+
+    assert in_file == in_environment
+    assert [(key.name, key.scopes, key.rate_per_s, key.burst) for key in in_file.keys] == [
+        ("a", ("read",), None, None),
+        ("b-1.2", ("schedule", "admin"), 0.5, 7),
+    ]
+    assert not in_file.public_docs
+
+
+@pytest.mark.parametrize(
+    ("keys", "where", "expected"),
+    [
+        ([KEY, {**KEY, "Name": "b c"}], "Auth.Keys[1].Name", "1 to 32 letters, digits"),
+        ([KEY, {**KEY, "Name": "b:c"}], "Auth.Keys[1].Name", "1 to 32 letters, digits"),
+        ([{**KEY, "Hash": SECRET}], "Auth.Keys[0].Hash", "sha256: and 64 digits"),
+        ([{**KEY, "Hash": HASH + SECRET}], "Auth.Keys[0].Hash", "sha256: and 64 digits"),
+        ([{**KEY, "Scopes": ["read", "write"]}], "Auth.Keys[0].Scopes[1]", "expected one of schedule, read, admin"),
+        ([{**KEY, "Scopes": []}], "Auth.Keys[0].Scopes", "length >= 1"),
+        ([{"Name": "a", "Hash": HASH}], "Auth.Keys[0].Scopes", "this setting is required"),
+        ([{**KEY, "Key": SECRET}], "Auth.Keys[0].Key", "there is no such setting"),
+        ([{**KEY, "Scope": "read"}], "Auth.Keys[0].Scope", "did you mean Scopes?"),
+        ([{**KEY, "RatePerS": 0}], "Auth.Keys[0].RatePerS", "expected a number >= 0.001"),
+        ([{**KEY, "RatePerS": 1, "Burst": 0}], "Auth.Keys[0].Burst", "expected a whole number >= 1"),
+        ([{**KEY, "Burst": 5}], "Auth.Keys[0].Burst", "expected RatePerS beside it"),
+        ([KEY, {**KEY, "Hash": HASH[:-1] + "1"}], "Auth.Keys[1].Name", "each name once"),
+        ([KEY, {**KEY, "Name": "b"}], "Auth.Keys[1].Hash", "each key once"),
+        ([SECRET], "Auth.Keys[0]", "expected an object"),
+        (SECRET, "Auth.Keys", "expected a list"),
+    ],
+)
+def test_an_api_key_that_cannot_be_is_refused_by_its_position(file: Path, keys: Any, where: str, expected: str) -> None:
+    """Who reads the error finds the entry, and never a key that was written in the wrong place."""
+    for content, environment in (({"Auth": {"Keys": keys}}, {}), ({}, {"Auth__Keys": json.dumps(keys)})):
+        with pytest.raises(SettingsError) as refused:
+            load(file, content, **environment)
+
+        assert str(refused.value).startswith(f"{where} = ")
+        assert expected in str(refused.value)
+        assert SECRET not in f"{refused.value!r}"
+
+
+def test_a_key_in_the_place_of_the_list_is_not_shown(file: Path) -> None:
+    """What is no JSON may be the key itself."""
+    with pytest.raises(SettingsError, match=r"Auth__Keys = '\*\*\*': expected JSON") as refused:
+        load(file, Auth__Keys=SECRET)
+
+    assert SECRET not in str(refused.value)
+
+
+def test_keys_that_would_protect_nothing_are_refused(file: Path) -> None:
+    """Keys and ``Auth.Disabled`` contradict each other: one of them is a mistake."""
+    with pytest.raises(SettingsError, match=r"Auth\.Disabled = True: .*Auth\.Keys"):
+        load(file, {"Auth": {"Keys": [KEY], "Disabled": True}})
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -245,9 +311,11 @@ def test_loopback_needs_no_permission(file: Path, host: str) -> None:
 
 
 def test_another_host_needs_the_word_that_something_else_protects_it(file: Path) -> None:
-    """There are no API keys yet: listening for everybody is a decision, not an accident."""
-    with pytest.raises(SettingsError, match=r"Producer\.Host = '0\.0\.0\.0': .*Auth\.Disabled"):
+    """Listening for everybody is a decision, not an accident; API keys are the other way."""
+    with pytest.raises(SettingsError, match=r"Producer\.Host = '0\.0\.0\.0': .*Auth\.Keys.*Auth\.Disabled"):
         load(file, Producer__Host="0.0.0.0")
+
+    assert load(file, Producer__Host="0.0.0.0", Auth__Keys=json.dumps([KEY])).producer.host == "0.0.0.0"
 
     assert load(file, Producer__Host="0.0.0.0", Auth__Disabled="true").producer.host == "0.0.0.0"
 

@@ -1,0 +1,63 @@
+"""Who asks, and whether they may: API keys and their scopes. Without keys in the settings everybody may everything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from producer.context import SETTINGS
+from producer.middleware import Handler
+from producer.openapi import DOCS_PATHS, scope_of
+from producer.refusal import Refusal
+from shared.api_keys import key_of
+from shared.settings import ApiKeySettings, Scope
+
+CALLER = web.RequestKey("caller", ApiKeySettings)
+"""The key that a request was sent with; absent where there are no keys, and for a stranger."""
+
+
+@web.middleware
+async def authorised(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Raises ``Refusal``: 401 without a key that is known, 403 where the scope is missing."""
+    auth = request.app[SETTINGS].auth
+    key = _key(request, auth.keys)
+    if key is not None:
+        request[CALLER] = key
+    if auth.keys and not is_open(request):
+        _check(key, scope_of(request.match_info.handler))
+    return await handler(request)
+
+
+def is_open(request: web.Request) -> bool:
+    """Whether no key is needed for it: health, and the API's description where the settings say so.
+
+    A path that is not there needs a key like any other, so that a stranger learns nothing of what there is.
+    """
+    route = request.match_info.route
+    if route.resource is not None and route.resource.canonical in DOCS_PATHS:
+        return request.app[SETTINGS].auth.public_docs
+    return scope_of(request.match_info.handler) == "none"
+
+
+def is_known(request: web.Request) -> bool:
+    """Whether details may be told: the request has a key, or none is asked for."""
+    return CALLER in request or not request.app[SETTINGS].auth.keys
+
+
+def _key(request: web.Request, keys: Sequence[ApiKeySettings]) -> ApiKeySettings | None:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return key_of(given.strip(), keys) if given and scheme.lower() == "bearer" else None
+
+
+def _check(key: ApiKeySettings | None, scope: str) -> None:
+    if key is None:
+        detail = "expected an API key that is known, as `Authorization: Bearer <key>`"
+        raise Refusal(401, detail, {"WWW-Authenticate": "Bearer"}, "Authorization")
+    if not may(key, scope):
+        challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
+        raise Refusal(403, f"the API key does not have the scope {scope}", {"WWW-Authenticate": challenge}, "Authorization")
+
+
+def may(key: ApiKeySettings, scope: Scope | str) -> bool:
+    return scope in {"any", *key.scopes} or "admin" in key.scopes

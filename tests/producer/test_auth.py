@@ -1,0 +1,226 @@
+"""API keys: who may what, and what a stranger learns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV30SpecValidator
+from redis.asyncio import Redis
+
+from producer.openapi import scope_of
+from producer.routes import ROUTES
+from shared.logs import logger
+from shared.settings import Settings
+from tests.producer.api import PROBLEM, Api, assert_problem, serve, stored
+from tests.producer.conftest import OpenApi
+from tests.producer.keys import Keyring
+from tests.support.waiting import eventually
+
+NONE = "work-0-" + "0" * 21
+CALLS = {
+    "schedule": (
+        ("POST", "/echoAtTime", {"time": 0}),
+        ("POST", "/messages", {}),
+        ("POST", "/messages/batch", {}),
+        ("PATCH", f"/messages/{NONE}", {"delay": 1}),
+        ("DELETE", f"/messages/{NONE}", None),
+        ("POST", f"/messages/{NONE}/deliver", None),
+    ),
+    "read": (("GET", f"/messages/{NONE}", None), ("HEAD", f"/messages/{NONE}", None), ("GET", "/dead-letters", None)),
+    "admin": (("POST", f"/dead-letters/{NONE}/replay", None),),
+}
+"""Calls that need each scope, none of which changes anything."""
+
+
+@pytest.fixture
+def ring() -> Keyring:
+    """A key of each scope alone."""
+    ring = Keyring()
+    ring.make("writer", "schedule")
+    ring.make("reader", "read")
+    ring.make("boss", "admin")
+    return ring
+
+
+@pytest.fixture
+async def keyed(open_api: OpenApi, settings: Settings, ring: Keyring) -> Api:
+    """A producer that asks for those keys."""
+    return await open_api(ring.asked_for(settings))
+
+
+def test_every_route_but_health_needs_a_scope_that_is_tried_here() -> None:
+    """A route that is added without saying who may call it fails here."""
+    tried = {(method, path.replace(NONE, "{id}")): scope for scope, calls in CALLS.items() for method, path, _ in calls}
+
+    for route in ROUTES:
+        expected = "none" if route.path.startswith("/health") else tried[route.method, route.path]
+        assert scope_of(route.handler) == expected, route.path
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes"), [("writer", {"schedule"}), ("reader", {"read"}), ("boss", {"schedule", "read", "admin"})]
+)
+async def test_a_key_opens_what_its_scopes_say(keyed: Api, ring: Keyring, name: str, scopes: set[str]) -> None:
+    """403 names the scope that is missing; ``admin`` includes the others."""
+    for scope, calls in CALLS.items():
+        for method, path, content in calls:
+            answer = await keyed.call(method, path, content, headers=ring.header(name)) if method != "HEAD" else None
+            if answer is None:
+                continue
+            if scope in scopes:
+                assert answer.status in {200, 404, 422}, (method, path, answer.content)
+            else:
+                assert_problem(answer, 403, "Authorization", says=f"scope {scope}")
+                assert answer.headers["www-authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer x",
+        "Basic {key}",
+        "{key}",
+        "Bearer {key}x",
+        "Bearer {lower}",
+        "Bearer \xff\xfe",
+        "Bearer {long}",
+    ],
+)
+async def test_a_stranger_is_refused(keyed: Api, ring: Keyring, redis: Redis, prefix: str, header: str | None) -> None:
+    """401 tells how a key is sent; nothing is stored and nothing told, also not whether a path or a message is there."""
+    key = ring.header("boss")["Authorization"].removeprefix("Bearer ")
+    headers = {} if header is None else {"Authorization": header.format(key=key, lower=key.lower(), long="x" * 8000)}
+    paths = [call for calls in CALLS.values() for call in calls if call[0] != "HEAD"]
+
+    for method, path, content in [*paths, ("GET", "/nothing-here", None), ("PUT", "/messages", None)]:
+        answer = await keyed.call(method, path, content, headers=headers)
+        assert_problem(answer, 401, "Authorization", says="Bearer")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert key not in answer.content.decode()
+    assert await stored(redis, prefix) == {}
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.leaves("due")
+async def test_the_scheme_is_written_as_one_likes(keyed: Api, ring: Keyring, scheme: str) -> None:
+    """RFC 9110: its case does not matter."""
+    key = ring.header("writer")["Authorization"].removeprefix("Bearer ")
+
+    await keyed.accepted("/messages", {"topic": "work"}, headers={"Authorization": f"{scheme}  {key}"})
+
+
+@pytest.mark.leaves("due")
+async def test_several_keys_are_valid_at_once_and_one_that_is_removed_is_not(
+    open_api: OpenApi, settings: Settings, ring: Keyring
+) -> None:
+    """So a key is rotated: the new one is added, the callers move, the old one goes."""
+    old, new = Keyring(), Keyring()
+    old.make("writer-1", "schedule")
+    new.make("writer-2", "schedule")
+    both = Keyring()
+    both.settings = [*old.settings, *new.settings]
+    during, after = await open_api(both.asked_for(settings)), await open_api(new.asked_for(settings))
+
+    for ring_of_one, name in ((old, "writer-1"), (new, "writer-2")):
+        await during.accepted("/messages", {"topic": "work"}, headers=ring_of_one.header(name))
+    await after.accepted("/messages", {"topic": "work"}, headers=new.header("writer-2"))
+
+    assert_problem(await after.post("/messages", {"topic": "work"}, headers=old.header("writer-1")), 401, "Authorization")
+
+
+async def test_health_needs_no_key_and_tells_strangers_the_status_alone(keyed: Api, ring: Keyring) -> None:
+    """Probes have no keys. Topics, their depths and where Redis is are for those who have one; a wrong key is none."""
+
+    async def ready() -> bool:
+        return (await keyed.get("/health/ready")).status == 200
+
+    await eventually(ready)
+    for path in ("/health", "/health/live"):
+        assert (await keyed.get(path)).status == 200
+
+    assert set((await keyed.get("/health")).json) == {"status", "version"}
+    assert set((await keyed.get("/health", headers={"Authorization": "Bearer x"})).json) == {"status", "version"}
+    assert {topic["topic"] for topic in (await keyed.get("/health", headers=ring.header("reader"))).json["topics"]} == {
+        "echo",
+        "work",
+    }
+
+
+async def test_what_redis_says_is_not_told_to_strangers(open_api: OpenApi, settings: Settings, ring: Keyring) -> None:
+    """While Redis is out, readiness says so; its address is for those with a key."""
+    nowhere = Settings(
+        redis=type(settings.redis)(connection_string="127.0.0.1:1", key_prefix=settings.redis.key_prefix),
+        producer=settings.producer,
+    )
+    api = await open_api(ring.asked_for(nowhere))
+
+    stranger, known = await api.get("/health/ready"), await api.get("/health/ready", headers=ring.header("reader"))
+
+    assert stranger.status == known.status == 503
+    assert "127.0.0.1" not in stranger.content.decode()
+    assert set((await api.get("/health")).json) == {"status", "version"}
+
+
+@pytest.mark.parametrize("public", [True, False])
+async def test_the_documentation_follows_its_setting(keyed: Api, settings: Settings, ring: Keyring, public: bool) -> None:
+    """Open by default, since it holds no data; with ``Auth.PublicDocs`` off, for any key."""
+    server = await serve(ring.asked_for(settings, public_docs=public))
+    try:
+        for path in ("/docs", "/openapi.json", "/docs/static/index.html"):
+            async with keyed.http.get(server.make_url(path)) as answer:
+                assert answer.status == (200 if public else 401), path
+            async with keyed.http.get(server.make_url(path), headers=ring.header("writer")) as answer:
+                assert answer.status == 200, path
+    finally:
+        await server.close()
+
+
+async def test_the_description_says_where_a_key_is_needed(api: Api, keyed: Api) -> None:
+    """With keys: a bearer scheme, the scope, and 401, 403, 429 of every operation but health. Without: none of it."""
+    document: dict[str, Any] = keyed.description.document
+    assert [error.message for error in OpenAPIV30SpecValidator(document).iter_errors()] == []
+    assert document["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            open_to_all = path.startswith("/health")
+            assert ("security" in operation) is not open_to_all
+            assert ({"401", "403", "429"} <= set(operation["responses"])) is not open_to_all
+            if not open_to_all:
+                scope = next(
+                    scope
+                    for scope, calls in CALLS.items()
+                    for one in calls
+                    if (one[0].lower(), one[1].replace(NONE, "{id}")) == (method, path)
+                )
+                assert f"`{scope}`" in operation["description"]
+                assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]
+                assert "Retry-After" in operation["responses"]["429"]["headers"]
+
+    without = api.description.document
+    assert "securitySchemes" not in without["components"]
+    assert not any(
+        {"401", "403", "429"} & set(operation["responses"]) for item in without["paths"].values() for operation in item.values()
+    )
+
+
+async def test_no_key_is_in_the_log(keyed: Api, ring: Keyring, redis: Redis, prefix: str) -> None:
+    """Also where a request fails for a reason of ours, with its traceback."""
+    lines: list[str] = []
+    sink = logger.add(lambda line: lines.append(str(line)), level=0, format="{message} {extra}\n{exception}", diagnose=False)
+    await redis.set(f"{prefix}:{{0}}:due:work", "a stranger's key of another type")
+    try:
+        async with keyed.http.post(f"{keyed.url}/messages", json={"topic": "work"}, headers=ring.header("writer")) as answer:
+            assert (answer.status, answer.content_type) == (500, PROBLEM)
+        await keyed.get("/dead-letters", headers=ring.header("writer"))
+        await keyed.get("/dead-letters", headers={"Authorization": "Bearer mss_wrong"})
+    finally:
+        logger.remove(sink)
+        await redis.delete(f"{prefix}:{{0}}:due:work")
+
+    assert "WRONGTYPE" in "".join(lines)
+    assert "mss_" not in "".join(lines)
