@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from producer.depth import MAX_DEPTH, is_too_deep
 from producer.schemas import EchoRequest, NewMessage
 from shared.errors import InvalidField
 from shared.ids import LATEST_DUE_MS
@@ -157,6 +158,8 @@ def _json_body(raw: bytes, content_type: str | None) -> Body:
             return Body("text", msgspec.json.decode(raw, type=str).encode(), content_type)
     except (UnicodeError, msgspec.DecodeError) as error:
         raise InvalidField("body", f"expected UTF-8; use body_base64 for other bytes: {error}") from None
+    if is_too_deep(raw):
+        raise InvalidField("body", f"expected JSON of at most {MAX_DEPTH} levels; use body_base64 for what is nested more deeply")
     return Body("json", raw, content_type)
 
 

@@ -80,7 +80,8 @@ def _refusal(request: web.Request, error: ServiceError) -> web.Response:
             response.force_close()  # the rest of the body would be taken for the next request
         return response
     if isinstance(error, InvalidField):
-        return problem(request, error.status, str(error), field=_cut(error.field, LONGEST_FIELD))
+        shown = InvalidField(_cut(error.field, LONGEST_FIELD), error.detail)
+        return problem(request, error.status, str(shown), field=shown.field)
     if isinstance(error, NotFound):
         return problem(request, 404, str(error))
     if isinstance(error, TooLate):

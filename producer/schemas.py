@@ -29,15 +29,17 @@ _HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
 _HEADER_VALUE = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
 _CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?$"
 _FLOW_KEY = r"^[\x21-\x7e]+$"
+_LABEL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
 PATTERNS = {
     _HEADER_NAME: "header names of 1 to 128 letters, digits and !#$%&'*+.^_`|~-",
     _HEADER_VALUE: "a header value without control characters",
     _CONTENT_TYPE: "a media type such as text/csv or application/json; charset=utf-8",
+    _LABEL: "a label without control characters",
     _FLOW_KEY: "visible ASCII characters without spaces",
 }
 """Each pattern in words, for the caller whose text does not fit."""
 
-Label = Annotated[str, Meta(min_length=1, max_length=64, examples=["invoice"])]
+Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=_LABEL, examples=["invoice"])]
 HeaderName = Annotated[str, Meta(pattern=_HEADER_NAME)]
 HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE, examples=["value"])]
 ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, examples=["text/csv"])]
@@ -72,7 +74,11 @@ class NewMessage(In, frozen=True):
 
     topic: Annotated[str, Meta(description="A topic of the settings.", examples=["echo"], max_length=64)]
     body: (
-        Annotated[msgspec.Raw, Meta(description="A string is kept as text, anything else as the JSON that was sent.")] | UnsetType
+        Annotated[
+            msgspec.Raw,
+            Meta(description="A string is kept as text, anything else as the JSON that was sent: at most 100 levels."),
+        ]
+        | UnsetType
     ) = UNSET
     body_base64: Base64 | UnsetType = UNSET
     content_type: ContentType | UnsetType = UNSET

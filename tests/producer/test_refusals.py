@@ -158,6 +158,10 @@ BAD_FIELDS = [
     ({"topic": "work", "labels": "one"}, "labels", "array"),
     ({"topic": "work", "labels": ["a", ""]}, "labels[1]", "length"),
     ({"topic": "work", "labels": ["a"] * 21}, "labels", "20"),
+    ({"topic": "work", "labels": ["a", "b\nc"]}, "labels[1]", "control characters"),
+    ({"topic": "work", "labels": ["\u2028"]}, "labels[0]", "control characters"),
+    ({"topic": "work", "body": json.loads("[" * 101 + "]" * 101)}, "body", "at most 100 levels"),
+    ({"topic": "work", "x" * 5000: 1}, "x" * 197 + "...", "no such field"),
     ({"topic": "work", "headers": {"a b": "c"}}, "headers", "header name"),
     ({"topic": "work", "headers": {"A": "b\r\nc: d"}}, "headers.A", "control characters"),
     ({"topic": "work", "headers": {"A": "b", "B": 1, "C": 2}}, "headers.B", "str"),
@@ -204,6 +208,7 @@ async def test_a_batch_is_a_list_of_at_least_one(api: Api, redis: Redis, prefix:
     [
         {"deliver_at": "2030-06-01T12:00:00Z", "expires_at": "2030-06-01T12:00:00.001Z"},
         {"deliver_at": 1, "expires_at": "2030-06-01T12:00:00Z"},
+        {"body": json.loads("[" * 100 + "]" * 100)},
         {"retry": {"initial_ms": 10, "max_ms": 10}},
         {"retry": {"max_ms": 10}},
     ],
