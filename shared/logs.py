@@ -9,24 +9,19 @@ No secrets and no bodies at INFO or above; ``echo``'s own line is the one except
 from __future__ import annotations
 
 import fcntl
-import json
+import logging
 import os
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from loguru import logger
 
 from shared.errors import SettingsError
+from shared.log_lines import json_line, one_line, text_line
 from shared.settings import LoggingSettings
 
-if TYPE_CHECKING:
-    from loguru import Record
-
 MOST_PROCESSES = 1000
-_TIME = "{time:YYYY-MM-DDTHH:mm:ss.SSSZ}"
-_OWN = frozenset({"service", "pid", "text", "line", "trace", "json"})
-"""What the formatters keep for themselves."""
 _held: list[IO[bytes]] = []
 """Lock files, open until the process ends: the lock ends with it."""
 
@@ -36,9 +31,10 @@ def set_up_logging(settings: LoggingSettings, service: str) -> Path:
 
     Raises ``SettingsError`` where the folder cannot be written.
     """
+    _take_over_the_libraries()
     logger.remove()
     logger.configure(extra={"service": service, "pid": os.getpid()})
-    formatter: Any = _json_line if settings.format == "json" else _text_line
+    formatter: Any = json_line if settings.format == "json" else text_line
     logger.add(sys.stderr, level=settings.level, format=formatter, colorize=None, backtrace=False, diagnose=False)
     file = _own_file(Path(settings.directory), service)
     logger.add(
@@ -54,6 +50,24 @@ def set_up_logging(settings: LoggingSettings, service: str) -> Path:
         delay=False,
     )
     return file
+
+
+class _FromLibraries(logging.Handler):
+    """What libraries tell the log of the standard library: it would go to standard error unescaped, and into no file."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger.opt(exception=record.exc_info).log(
+            _LEVELS.get(record.levelno, "WARNING"), "{}: {}", record.name, record.getMessage()
+        )
+
+
+_LEVELS = {logging.ERROR: "ERROR", logging.CRITICAL: "CRITICAL"}
+
+
+def _take_over_the_libraries() -> None:
+    root = logging.getLogger()
+    if not any(isinstance(one, _FromLibraries) for one in root.handlers):
+        root.addHandler(_FromLibraries(logging.WARNING))
 
 
 def _own_file(folder: Path, service: str) -> Path:
@@ -86,52 +100,6 @@ def _take(lock_file: Path, file: Path) -> bool:
         return False
     _held.append(lock)
     return True
-
-
-def _text_line(record: Record) -> str:
-    extra = record["extra"]
-    shown = {key: value for key, value in extra.items() if key not in _OWN}
-    extra["text"] = one_line(record["message"])
-    extra["line"] = one_line("".join(f" {key}={value}" for key, value in shown.items()))
-    extra["trace"] = "" if record["exception"] is None else _lines(_traceback(record))
-    level = "<level>{level: <8}</level>"
-    return f"{_TIME} {level} {{extra[service]}}[{{extra[pid]}}] {{extra[text]}}<dim>{{extra[line]}}</dim>\n{{extra[trace]}}"
-
-
-def _json_line(record: Record) -> str:
-    line = {
-        "time": record["time"].isoformat(timespec="milliseconds"),
-        "level": record["level"].name,
-        "message": record["message"],
-        "logger": f"{record['name']}:{record['line']}",
-        **{key: _plain(value) for key, value in record["extra"].items() if key not in _OWN - {"service", "pid"}},
-    }
-    if record["exception"] is not None:
-        line["exception"] = _traceback(record)
-    record["extra"]["json"] = json.dumps(line, ensure_ascii=False)
-    return "{extra[json]}\n"
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
-
-
-def _traceback(record: Record) -> str:
-    import traceback  # noqa: PLC0415 - needed only when something went wrong
-
-    exception = record["exception"]
-    assert exception is not None  # noqa: S101 - the caller looked
-    return "".join(traceback.format_exception(exception.type, exception.value, exception.traceback))
-
-
-def _lines(text: str) -> str:
-    """The same lines, with every other control character escaped: an exception's text may be a caller's."""
-    return "".join(one_line(line) + "\n" for line in text.splitlines())
-
-
-def one_line(text: str) -> str:
-    """The text with control characters escaped, so that it stays on one line and moves no terminal's cursor."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in text)
 
 
 __all__ = ["logger", "one_line", "set_up_logging"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -113,6 +114,60 @@ def test_control_characters_reach_neither_terminal_nor_file(tmp_path: Path) -> N
     assert "\r" not in text
     assert "failed: a\\nforged line id=x\\ny" in text
     assert "ValueError: red \\x1b[31m and" in text
+
+
+def test_a_traceback_makes_no_line_of_the_log(tmp_path: Path) -> None:
+    """An exception's text of several lines cannot pass for lines of ours: each is indented."""
+    file = set_up_logging(LoggingSettings(directory=str(tmp_path)), "worker")
+    forged = "2030-01-01T00:00:00.000+00:00 INFO     worker[1] all is well"
+
+    try:
+        raise ValueError(f"no\n{forged}\u2028{forged}")
+    except ValueError:
+        logger.exception("failed")
+
+    lines = file.read_text().splitlines()
+    assert sum(forged in line for line in lines) == 2
+    assert [line for line in lines if line.startswith("20") and "all is well" in line] == []
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_line_is_bounded_and_holds_nothing_that_cannot_be_written(tmp_path: Path, form: str) -> None:
+    """Whatever a caller's words are: they fill no disk, and half a character costs no line."""
+    file = set_up_logging(LoggingSettings(directory=str(tmp_path), format=form), "worker")  # type: ignore[arg-type] # both are allowed
+
+    try:
+        raise ValueError("t" * 1_000_000)
+    except ValueError:
+        logger.exception("m" * 1_000_000, value="v" * 1_000_000)
+    logger.info("half {}", "\ud83d \x9b2J \x7f")
+
+    text = file.read_text()
+    assert 50_000 < len(text) < 100_000
+    assert "1000000 characters" in text
+    last = text.splitlines()[-1]
+    assert "half" in last
+    assert last.isprintable()
+    if form == "json":
+        assert json.loads(last)["message"] == "half \ud83d \x9b2J \x7f"
+
+
+def test_what_libraries_log_is_in_the_log(tmp_path: Path) -> None:
+    """Warnings and errors of aiohttp, APScheduler and asyncio are escaped and kept like ours, once."""
+    file = set_up_logging(LoggingSettings(directory=str(tmp_path)), "worker")
+    file = set_up_logging(LoggingSettings(directory=str(tmp_path)), "worker")
+
+    try:
+        raise ValueError("why")
+    except ValueError:
+        logging.getLogger("asyncio").exception("a task\nfailed {}")
+    logging.getLogger("aiohttp.server").info("of no interest")
+
+    text = file.read_text()
+    assert text.count("ERROR    worker") == 1
+    assert "asyncio: a task\\nfailed {}" in text
+    assert "ValueError: why" in text
+    assert "of no interest" not in text
 
 
 def test_text_with_braces_and_tags_is_written_as_it_is(tmp_path: Path) -> None:
