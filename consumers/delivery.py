@@ -69,6 +69,10 @@ class Delivery:
     def past_deadline(self, now_s: float) -> bool:
         return self.started_s > 0 and now_s >= self.started_s + self.policy.deadline_ms / 1000
 
+    def hangs(self, now_s: float) -> bool:
+        """Whether its handler runs past its deadline. One that has ended is held until it is settled, however long that takes."""
+        return self.past_deadline(now_s) and not self.ended
+
     @property
     def ended(self) -> bool:
         """Whether its settlement is on its way: Redis may have let go of the lease already."""

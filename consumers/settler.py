@@ -17,6 +17,8 @@ from shared.store.entries import Lease, Settlement
 from shared.waiting import OutageWatch
 
 BATCH_BYTES = 2**20
+LONGEST_WAIT_S = 0.25
+"""Between tries in an outage: what has ended and is not settled runs again where its worker dies before that."""
 
 
 class Settler:
@@ -62,7 +64,7 @@ class Settler:
                 try:
                     await self.run_once()
                 except Outage as outage:
-                    await asyncio.sleep(self.watch.failed(outage))
+                    await asyncio.sleep(min(LONGEST_WAIT_S, self.watch.failed(outage)))
                 else:
                     self.watch.worked()
             self._idle.set()

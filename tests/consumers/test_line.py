@@ -148,6 +148,20 @@ async def test_a_delivery_whose_own_settlement_was_quicker_is_not_lost(make_work
     await line.settler.run_once()
 
 
+async def test_what_has_ended_keeps_its_lease_until_it_is_settled(make_worker: MakeWorker, flow: Flow, work: Held) -> None:
+    """Its settlement may wait for an outage to end, past the handler's deadline: nobody else gets it meanwhile."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    work.go.set()
+    await eventually(lambda: delivery.ended)
+    delivery.started_s -= delivery.policy.deadline_ms / 1000
+    await flow.age(1_500)
+
+    assert await line.renew_once() == 0
+
+    assert max(await flow.idle()) < 1_500
+    await _settle(worker, 1)
+
+
 @pytest.mark.leaves("stream", "index")
 async def test_many_leases_are_renewed_in_bounded_chunks(make_worker: MakeWorker, flow: Flow) -> None:
     """More leases than one script takes are all renewed."""
