@@ -28,13 +28,22 @@ _LISTENING = re.compile(r"listening on (http://\S+)")
 class Process:
     """One process of the service. Its output goes to files; its port is read from its log."""
 
-    def __init__(self, service: str, name: str, environment: dict[str, str], folder: Path) -> None:
+    def __init__(
+        self,
+        service: str,
+        name: str,
+        environment: dict[str, str],
+        folder: Path,
+        *,
+        command: list[str] | None = None,
+        cwd: Path = ROOT,
+    ) -> None:
+        """``command``: what to start instead of the service's own module."""
         self.name = name
+        started = command or [sys.executable, "-m", service]
         self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
         with self.out.open("ab") as out, self.err.open("ab") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", service], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err
-            )
+            self.process = subprocess.Popen(started, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
 
     @property
     def pid(self) -> int:
