@@ -133,9 +133,7 @@ class Line:
         """Renews every lease held, but those whose handlers hang. Returns how many are lost. Raises ``Outage``."""
         now_s = time.monotonic()
         wanted = [
-            one
-            for one in self._held.all()
-            if one.partition == self.partition.number and not one.lost and not one.hangs(now_s)
+            one for one in self._held.all() if one.partition == self.partition.number and not one.lost and not one.hangs(now_s)
         ]
         lost = 0
         for start in range(0, len(wanted), RENEW_CHUNK):
