@@ -82,7 +82,8 @@ def _judge_ids(message: Message, verdict: Verdict) -> None:
 
 def _judge_end(message: Message, line: Timeline, verdict: Verdict) -> None:
     """What became of it, and whether that may be."""
-    returned = any(run.ending == "returned" for run in message.runs)
+    # Also a run that returned past its deadline: a worker that was frozen meanwhile may have counted it as delivered.
+    returned = any(run.end is not None and run.end.ending == "returned" for run in message.runs)
     cancelling = [call for call in message.of("cancel") if answered(call) or unsure(call)]
     state = message.finals[-1].state if message.finals else "unknown"
     became = "delivered" if returned and state in {"delivered", "unknown"} else state
@@ -97,7 +98,7 @@ def _judge_end(message: Message, line: Timeline, verdict: Verdict) -> None:
         _violate(verdict, "contradiction", message, "it is said to have expired before its time")
     elif state == "dead":
         _judge_death(message, line, verdict)
-    elif message.accepted is not None and not returned and not cancelling and state != "expired":
+    elif message.accepted is not None and not returned and state == "unknown" and not any(answered(call) for call in cancelling):
         if _forgotten(message.accepted, line):
             verdict.undone["an accept lost"] += 1
         else:

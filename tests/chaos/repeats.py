@@ -38,7 +38,9 @@ def _replayed(message: Message, earlier: Ran, later: Ran) -> bool:
 
 def _judge_attempt(message: Message, earlier: Ran, later: Ran, line: Timeline, verdict: Verdict) -> None:
     before, after = earlier.start.attempt, later.start.attempt
-    if after < before:
+    if after < before and line.faults.in_store(_DESTROYED, earlier.start.at_us, later.start.at_us):
+        verdict.allowed["lost attempts forgotten with their group"] += 1
+    elif after < before:
         text = f"attempt {after} after attempt {before}, and nobody replayed it: {_both(earlier, later)}"
         verdict.violations.append(Violation("attempts", message.ref, text))
     elif after > before + 1 and not line.faults.any_loss(earlier.start.at_us, later.start.at_us):

@@ -19,12 +19,13 @@ CALL_S = 8.0
 """A caller gives up on an answer after this long."""
 REPEAT_FOR_S = 60.0
 ORDERS: tuple[tuple[float, Order], ...] = (
-    (0.55, Order()),
+    (0.49, Order()),
     (0.15, Order(sleep_ms=20)),
     (0.10, Order(sleep_ms=120)),
     (0.05, Order(sleep_ms=700)),
     (0.07, Order(fail_attempts=1)),
     (0.02, Order(fail_attempts=2, sleep_ms=30)),
+    (0.06, Order(fail_attempts=2, sleep_ms=900)),
     (0.02, Order(fail_attempts=99)),
     (0.02, Order(dead=True)),
     (0.01, Order(hang_attempts=1)),
