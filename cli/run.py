@@ -18,7 +18,7 @@ from cli.supervisor import Child, Supervisor, say
 from shared.errors import SettingsError
 from shared.settings import RedisSettings, Settings
 from shared.settings_file import load_settings
-from shared.store.connect import describe_address
+from shared.store.address import describe_address
 
 DATA = Path("data")
 SERVER_PORT = 6390

@@ -12,9 +12,8 @@ from shared.logs import logger
 from shared.probe import Probe
 from shared.settings import Settings
 from shared.settings_file import explicit
-from shared.store.connect import describe_address
-from shared.store.partition import Store
-from shared.store.preflight import report
+from shared.store.address import describe_address
+from shared.store.partition import Store, report
 
 TOO_MANY_ABANDONED = 75
 """Exit code that asks the supervisor for a fresh process (``EX_TEMPFAIL`` of sysexits.h)."""
@@ -34,7 +33,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> int:
     )
     await probe.start()
     logger.info("consumer {}; Redis at {}", name, describe_address(settings.redis.connection_string))
-    await report(store.partitions[0].client)
+    await report(store)
     try:
         await worker.run(stop)
     except TooManyAbandoned as error:

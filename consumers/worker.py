@@ -19,13 +19,14 @@ from consumers.runner import Runner
 from shared.errors import Outage
 from shared.logs import logger
 from shared.settings import Settings
-from shared.store.connect import waiting_client
 from shared.store.delivery import Deliveries
 from shared.store.partition import Store
 from shared.waiting import end
 
 UNREADY_AFTER_S = 5.0
 """Without an answer from Redis for this long the worker is not ready. It asks every two seconds, also with no slot free."""
+WAIT_S = 2.0
+"""Longest wait of a read."""
 SHOWN = 10
 """Most ids in one log line."""
 STOP_TRIES_S = 0.9
@@ -41,7 +42,7 @@ class Worker:
         self._lines = [
             Line(
                 partition,
-                Deliveries(partition, waiting_client(settings.redis, name, 2.0), name, list(handlers)),
+                Deliveries(partition, partition.waiting(WAIT_S), name, list(handlers)),
                 settings,
                 self.runner.held,
                 work,

@@ -10,9 +10,8 @@ from shared.logs import logger
 from shared.probe import Probe
 from shared.settings import Settings
 from shared.settings_file import explicit
-from shared.store.connect import describe_address
-from shared.store.partition import Store
-from shared.store.preflight import report
+from shared.store.address import describe_address
+from shared.store.partition import Store, report
 from shared.waiting import until_it_works
 
 
@@ -33,7 +32,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> int:
     await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if start.done():
         start.result()
-        await report(store.partitions[0].client)
+        await report(store)
         await dispatcher.run(stop)
     start.cancel()
     await probe.stop()

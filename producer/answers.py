@@ -62,6 +62,7 @@ def message_out(view: View) -> MessageOut:
         labels=options.labels,
         headers=options.headers or UNSET,
         flow_key=options.flow_key or "",
+        durability=view.durability or UNSET,
     )
 
 

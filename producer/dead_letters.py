@@ -9,7 +9,7 @@ from producer.answers import json_answer, message_out
 from producer.context import STORE
 from producer.drafts import when
 from producer.openapi import describe
-from producer.requests import read_optional_json, rules
+from producer.requests import durability, read_optional_json, rules
 from producer.schemas import DeadLetters, MessageOut, ReplayRequest
 from shared.errors import InvalidField
 from shared.store import dead_letters
@@ -62,10 +62,11 @@ def _limit(text: str | None) -> int:
     optional=True,
     answers={202: MessageOut},
     problems=(400, 404, 408, 409, 413, 415, 422, 503),
+    durable=True,
 )
 async def replay_dead_letter(request: web.Request) -> web.Response:
     asked, against = await read_optional_json(request, _replay, ReplayRequest()), rules(request)
     due_ms, delay_ms = when(asked.deliver_at, asked.delay, against)
     due_ms = against.now_ms + delay_ms if delay_ms is not None else due_ms or 0
-    view = await dead_letters.replay(request.app[STORE], request.match_info["id"], due_ms)
+    view = await dead_letters.replay(request.app[STORE], request.match_info["id"], due_ms, durability(request))
     return json_answer(message_out(view), 202)

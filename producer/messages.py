@@ -11,7 +11,7 @@ from producer.context import SETTINGS, STORE
 from producer.drafts import body_of, message_draft, when
 from producer.limits import count_messages
 from producer.openapi import describe
-from producer.requests import JSON_TYPES, idempotency_key, read_json, read_lines, rules
+from producer.requests import JSON_TYPES, durability, idempotency_key, read_json, read_lines, rules
 from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, MessageOut, NewMessage
 from shared.errors import InvalidField
 from shared.record import Options, Record
@@ -33,15 +33,18 @@ _change = msgspec.json.Decoder(MessageChange)
     answers={202: Accepted},
     problems=(400, 408, 409, 413, 415, 422, 503),
     idempotent=True,
+    durable=True,
 )
 async def post_message(request: web.Request) -> web.Response:
     asked = await read_json(request, _new)
-    accepted = await schedule(request.app[STORE], [message_draft(asked, rules(request))], idempotency_key(request))
+    draft = message_draft(asked, rules(request))
+    accepted = await schedule(request.app[STORE], [draft], idempotency_key(request), durability(request))
     answer = Accepted(
         id=accepted.ids[0],
         topic=asked.topic,
         status="scheduled",
         deliver_at=format_ms(accepted.due_ms[0]),
+        durability=accepted.durability,
         deduplicated=accepted.deduplicated,
     )
     return json_answer(answer, 202, {"Location": f"/messages/{answer.id}"})
@@ -57,6 +60,7 @@ async def post_message(request: web.Request) -> web.Response:
     answers={202: BatchAccepted},
     problems=(400, 408, 409, 413, 415, 422, 503),
     idempotent=True,
+    durable=True,
 )
 async def post_batch(request: web.Request) -> web.Response:
     if request.content_type in JSON_TYPES:
@@ -69,8 +73,13 @@ async def post_batch(request: web.Request) -> web.Response:
     if not asked:
         raise InvalidField("", "expected at least one message")
     await count_messages(request, len(asked))
-    accepted = await schedule(request.app[STORE], _drafts(request, asked), idempotency_key(request))
-    answer = BatchAccepted(count=len(accepted.ids), ids=tuple(accepted.ids), deduplicated=accepted.deduplicated)
+    accepted = await schedule(request.app[STORE], _drafts(request, asked), idempotency_key(request), durability(request))
+    answer = BatchAccepted(
+        count=len(accepted.ids),
+        ids=tuple(accepted.ids),
+        durability=accepted.durability,
+        deduplicated=accepted.deduplicated,
+    )
     return json_answer(answer, 202)
 
 
@@ -99,6 +108,7 @@ async def get_message(request: web.Request) -> web.Response:
     example={"delay": "1h", "body": "hello again"},
     answers={200: MessageOut},
     problems=(400, 404, 408, 409, 413, 415, 422, 503),
+    durable=True,
 )
 async def patch_message(request: web.Request) -> web.Response:
     asked, against, store = await read_json(request, _change), rules(request), request.app[STORE]
@@ -111,7 +121,7 @@ async def patch_message(request: web.Request) -> web.Response:
     if delay_ms is not None:
         due_ms = against.now_ms + delay_ms
     record = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
-    view = await messages.change(store, request.match_info["id"], due_ms=due_ms, body=record)
+    view = await messages.change(store, request.match_info["id"], due_ms=due_ms, body=record, asked=durability(request))
     return json_answer(message_out(view))
 
 
@@ -120,15 +130,23 @@ async def patch_message(request: web.Request) -> web.Response:
     tag="messages",
     scope="schedule",
     answers={200: Cancelled},
-    problems=(404, 409, 503),
+    problems=(404, 409, 422, 503),
+    durable=True,
 )
 async def delete_message(request: web.Request) -> web.Response:
     message_id = request.match_info["id"]
-    await messages.cancel(request.app[STORE], message_id)
-    return json_answer(Cancelled(id=message_id, status="cancelled"))
+    reached = await messages.cancel(request.app[STORE], message_id, durability(request))
+    return json_answer(Cancelled(id=message_id, status="cancelled", durability=reached))
 
 
-@describe("Deliver a waiting message now", tag="messages", scope="schedule", answers={202: MessageOut}, problems=(404, 409, 503))
+@describe(
+    "Deliver a waiting message now",
+    tag="messages",
+    scope="schedule",
+    answers={202: MessageOut},
+    problems=(404, 409, 422, 503),
+    durable=True,
+)
 async def deliver_message(request: web.Request) -> web.Response:
-    view = await messages.deliver_now(request.app[STORE], request.match_info["id"])
+    view = await messages.deliver_now(request.app[STORE], request.match_info["id"], durability(request))
     return json_answer(message_out(view), 202)

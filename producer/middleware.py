@@ -15,6 +15,7 @@ from producer.schemas import Problem
 from shared.errors import Conflict, InvalidField, NotFound, Outage, ServiceError, TooLate
 from shared.logs import logger
 from shared.store.accept import NotStored, Unconfirmed
+from shared.store.commit import NotSafe
 
 REQUEST_ID = "X-Request-Id"
 RETRY_AFTER_S = 1
@@ -88,6 +89,13 @@ def _refusal(request: web.Request, error: ServiceError) -> web.Response:
         return problem(request, 409, str(error))
     if isinstance(error, Conflict):
         return problem(request, 409, str(error), field="Idempotency-Key")
+    if isinstance(error, Outage):
+        return _outage(request, error)
+    raise error
+
+
+def _outage(request: web.Request, error: Outage) -> web.Response:
+    """Says whether something may have been done all the same, and what to do then."""
     retry_after = {"Retry-After": str(RETRY_AFTER_S)}
     if isinstance(error, Unconfirmed):
         return problem(
@@ -98,11 +106,12 @@ def _refusal(request: web.Request, error: ServiceError) -> web.Response:
             idempotency_key=error.idempotency_key or "",
             response_headers=retry_after,
         )
+    detail = f"Redis is out: {error}"
     if isinstance(error, NotStored):
-        return problem(request, 503, f"Redis is out: {error}; nothing was stored by this request", response_headers=retry_after)
-    if isinstance(error, Outage):
-        return problem(request, 503, f"Redis is out: {error}", response_headers=retry_after)
-    raise error
+        detail += "; nothing was stored by this request"
+    elif isinstance(error, NotSafe):
+        detail = f"it was done, but {error.detail}; it may be undone if Redis fails now; a repeat is safe"
+    return problem(request, 503, detail, response_headers=retry_after)
 
 
 def _what_to_do(error: Unconfirmed) -> str:

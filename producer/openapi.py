@@ -58,6 +58,7 @@ def describe(
     optional: bool = False,
     lines: bool = False,
     idempotent: bool = False,
+    durable: bool = False,
     query: dict[str, tuple[Schema, str]] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Describes a handler by the classes of its request and its answers, and by the problems it may answer.
@@ -77,6 +78,8 @@ def describe(
         operation["parameters"].append({"in": "query", "name": name, "schema": schema, "description": text})
     if idempotent:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
+    if durable:
+        operation["parameters"].append(_DURABILITY)
     for status, kind in answers.items():
         headers = _LOCATION if idempotent and not lines else {}  # many messages have no one location
         operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind, headers)
@@ -102,6 +105,16 @@ _IDEMPOTENCY_KEY = {
     "description": (
         "A repeat of the request with the same key stores nothing and gives the first answer again, with its ids, status and "
         "times, whatever became of the messages since, and `deduplicated`. GET /messages/{id} tells where a message is now."
+    ),
+}
+_DURABILITY = {
+    "in": "header",
+    "name": "Durability",
+    "schema": {"type": "string", "enum": ["memory", "fsync", "replica"]},
+    "description": (
+        "How safe it has to be before the answer: `memory`, Redis has it; `fsync`, it is on Redis's disk; `replica`, Redis's "
+        "replicas have it. Without the header, as the setting Durability says. Where less is reached in time the answer is "
+        "503, and it may have been done."
     ),
 }
 _LINES = {

@@ -14,11 +14,13 @@ from producer.drafts import Rules
 from producer.load import read_body
 from producer.schemas import PATTERNS, HeaderValue
 from shared.errors import InvalidField
+from shared.settings import Durability
 from shared.times import DELAY_EXPECTED, TIME_EXPECTED
 
 JSON_TYPES = frozenset({"application/json"})
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 IDEMPOTENCY_KEY = "Idempotency-Key"
+DURABILITY = "Durability"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
@@ -153,6 +155,18 @@ def idempotency_key(request: web.Request) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidField(IDEMPOTENCY_KEY, "expected 1 to 255 visible ASCII characters")
     return key
+
+
+def durability(request: web.Request) -> Durability:
+    """How safe what it asks for has to be before it is answered. Raises ``InvalidField``."""
+    asked = request.headers.get(DURABILITY)
+    if asked is None:
+        return request.app[SETTINGS].durability
+    try:
+        level: Durability = msgspec.convert(asked, Durability)
+    except msgspec.ValidationError:
+        raise InvalidField(DURABILITY, f"expected memory, fsync or replica; got {asked[:40]!r}") from None
+    return level
 
 
 def trace_context(request: web.Request) -> str | None:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.record import RetryOptions
+from shared.settings import Durability
 
 TimeIn = Annotated[
     str | int | float,
@@ -25,6 +26,9 @@ DelayIn = Annotated[
     Meta(description="Seconds, or a duration such as 1d2h30m10s250ms.", examples=["1h30m"]),
 ]
 TimeOut = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", examples=["2030-01-31T08:00:00.250Z"])]
+Reached = Annotated[
+    Durability, Meta(description="How safe it is by now: Redis has it, it is on Redis's disk, or its replicas have it.")
+]
 _HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
 _HEADER_VALUE = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
 _CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?$"
@@ -66,6 +70,7 @@ class EchoAnswer(Out, frozen=True):
     status: str
     time: TimeOut
     message: str
+    durability: Reached
     deduplicated: bool = False
 
 
@@ -136,12 +141,14 @@ class Accepted(Out, frozen=True):
     topic: str
     status: str
     deliver_at: TimeOut
+    durability: Reached
     deduplicated: bool = False
 
 
 class BatchAccepted(Out, frozen=True):
     count: int
     ids: Annotated[tuple[str, ...], Meta(description="In the order of the request.")]
+    durability: Reached
     deduplicated: bool = False
 
 
@@ -188,11 +195,13 @@ class MessageOut(Out, frozen=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] | UnsetType = UNSET
     flow_key: str = ""
+    durability: Annotated[Reached | UnsetType, Meta(description="How safe the change is that was asked for.")] = UNSET
 
 
 class Cancelled(Out, frozen=True):
     id: str
     status: str
+    durability: Reached
 
 
 class DeadLetters(Out, frozen=True):

@@ -43,6 +43,10 @@ class RedisSettings(Section, frozen=True):
     timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
     """How long an answer may take before it counts as an outage."""
     max_connections: Annotated[int, Meta(ge=2, le=1000)] = 32
+    replicas: Annotated[int, Meta(ge=1, le=100)] = 1
+    """How many replicas must have a write before ``Durability: replica`` calls it safe."""
+    confirm_timeout_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
+    """How long a write may take to become as safe as ``Durability`` asks."""
 
 
 class ProducerSettings(Section, frozen=True):
@@ -161,6 +165,10 @@ ECHO = TopicSettings(name="echo", handler="consumers.handlers.echo")
 """The built-in topic: writes the message to the log and to standard output at its time."""
 
 
+Durability = Literal["memory", "fsync", "replica"]
+"""How safe a write is before its caller is told: Redis has it, it is on Redis's disk, replicas have it."""
+
+
 class Settings(Section, frozen=True):
     redis: RedisSettings = RedisSettings()
     producer: ProducerSettings = ProducerSettings()
@@ -171,6 +179,8 @@ class Settings(Section, frozen=True):
     logging: LoggingSettings = LoggingSettings()
     auth: AuthSettings = AuthSettings()
     topics: tuple[TopicSettings, ...] = ()
+    durability: Durability = "memory"
+    """How safe a write is before it is answered, where a request does not say: ``memory``, ``fsync`` or ``replica``."""
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 1
     """Slices of the key space; may be raised, never lowered."""
 

@@ -6,8 +6,9 @@ the key), so it completes what was cut off and doubles nothing.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -17,6 +18,7 @@ from msgspec import json, structs
 from shared.errors import Conflict, Outage
 from shared.ids import make_id, parse_id, random_bits, score_text
 from shared.record import Kind, Options, Record, encode_record
+from shared.settings import Durability
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.scripts import SCHEDULE, Argument
@@ -45,6 +47,8 @@ class Draft:
 class Accepted:
     ids: list[str]
     due_ms: list[int]
+    durability: Durability
+    """How safe all of it is."""
     deduplicated: bool
     """Whether an equal request with the same idempotency key had been accepted before."""
 
@@ -79,8 +83,10 @@ class _Rendered:
     """Per chunk: its partition and (topic, score, record) of each message."""
 
 
-async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None) -> Accepted:
-    """Stores the messages. Raises ``Conflict``, ``NotStored``, ``Unconfirmed``."""
+async def schedule(
+    store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None, asked: Durability = "memory"
+) -> Accepted:
+    """Stores the messages, as safe as asked. Raises ``Conflict``, ``NotStored``, ``Unconfirmed``, ``InvalidField``."""
     own_key = idempotency_key is None and len(drafts) > 1
     if own_key:
         idempotency_key = f"batch-{secrets.token_hex(16)}"
@@ -91,25 +97,50 @@ async def schedule(store: Store, drafts: Sequence[Draft], idempotency_key: str |
     seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
     digest = _digest(drafts) if idempotency_key else ""
     rendered = _render(store, drafts, first, seed, accepted_ms)
-    number, deduplicated = 0, False
+    ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
+    deduplicated, begun = False, False
+
+    async def store_chunk(number: int) -> tuple[bytes, str, Durability]:
+        record, key = f"{digest} {seed.hex()} {accepted_ms}", _chunk_key(key_digest, number, seed)
+        found = await _store_chunk(rendered, number, key, ttl_ms, record, asked)
+        if found[0] == b"conflict":
+            raise Conflict("the idempotency key was used before for a request with another content")
+        return found
+
     try:
-        for number in range(len(rendered.chunks)):
-            record = f"{digest} {seed.hex()} {accepted_ms}"
-            ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
-            verdict, earlier = await _store_chunk(rendered, number, _chunk_key(key_digest, number, seed), ttl_ms, record)
-            if verdict == b"conflict":
-                raise Conflict("the idempotency key was used before for a request with another content")
-            if verdict == b"repeated" and number == 0:
-                _, seed_text, accepted_text = earlier.split()
-                seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
-                rendered = _render(store, drafts, first, seed, accepted_ms)
+        verdict, earlier, reached = await store_chunk(0)
+        begun = True
+        if verdict == b"repeated":
+            _, seed_text, accepted_text = earlier.split()
+            seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
+            rendered = _render(store, drafts, first, seed, accepted_ms)
+        reached = await _store_rest(store_chunk, len(rendered.chunks), reached, asked)
     except Outage as outage:
-        if number == 0 and outage.kind in _REFUSED_UNWRITTEN:
+        if not begun and outage.kind in _REFUSED_UNWRITTEN:
             raise NotStored(outage) from outage
         raise Unconfirmed(outage, rendered.ids, idempotency_key) from outage
     if own_key:
         await _forget_key(rendered, key_digest, seed)
-    return Accepted(rendered.ids, rendered.due_ms, deduplicated)
+    return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated)
+
+
+async def _store_rest(
+    store_chunk: Callable[[int], Awaitable[tuple[bytes, str, Durability]]], chunks: int, reached: Durability, asked: Durability
+) -> Durability:
+    """All chunks but the first. One after the other; side by side where each waits to be safe, so that they wait together.
+
+    Returns how safe the least safe one is.
+    """
+    if asked != "memory":
+        results = await asyncio.gather(*(store_chunk(number) for number in range(1, chunks)), return_exceptions=True)
+        for result in results:  # raised only when none is at work any more
+            if isinstance(result, BaseException):
+                raise result
+        return asked
+    for number in range(1, chunks):
+        _, _, now = await store_chunk(number)
+        reached = now if now == "memory" else reached
+    return reached
 
 
 async def _synchronise(partition: Partition) -> None:
@@ -167,7 +198,9 @@ def _render(store: Store, drafts: Sequence[Draft], first: int, seed: bytes, acce
     return rendered
 
 
-async def _store_chunk(rendered: _Rendered, number: int, key: str, ttl_ms: int, record: str) -> tuple[bytes, str]:
+async def _store_chunk(
+    rendered: _Rendered, number: int, key: str, ttl_ms: int, record: str, asked: Durability
+) -> tuple[bytes, str, Durability]:
     partition, messages = rendered.chunks[number]
     keys = [partition.keys.idempotency(key, number)]
     numbers: dict[str, int] = {}
@@ -177,5 +210,5 @@ async def _store_chunk(rendered: _Rendered, number: int, key: str, ttl_ms: int, 
             keys.append(partition.keys.due(topic))
             numbers[topic] = len(keys)
         arguments += (numbers[topic], score_text(score), stored)
-    answer = await SCHEDULE.run(partition.client, keys, arguments)
-    return answer[0], answer[1].decode() if len(answer) > 1 else ""
+    answer, reached = await partition.run(SCHEDULE, keys, arguments, asked)
+    return answer[0], answer[1].decode() if len(answer) > 1 else "", reached

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from shared.errors import NotFound, TooLate
 from shared.ids import parse_id
+from shared.settings import Durability
 from shared.store import messages
 from shared.store.messages import View
 from shared.store.outage import outages
@@ -92,22 +95,23 @@ def topic_of(message_id: str) -> str:
     return parsed.topic if parsed else ""
 
 
-async def replay(store: Store, message_id: str, due_ms: int = 0) -> View:
+async def replay(store: Store, message_id: str, due_ms: int = 0, asked: Durability = "memory") -> View:
     """Schedules a dead letter again, at once or at ``due_ms``, with no attempt spent.
 
-    Raises ``NotFound``, ``TooLate`` (it is no dead letter), ``Outage``.
+    Raises ``NotFound``, ``TooLate`` (it is no dead letter), ``NotSafe``, ``Outage``.
     """
     parsed = parse_id(message_id)
     if parsed is None or parsed.partition >= len(store.partitions):
         raise NotFound(message_id)
     partition = store.partitions[parsed.partition]
     keys = partition.keys
-    answer = await REPLAY.run(
-        partition.client,
+    answer, reached = await partition.run(
+        REPLAY,
         [keys.dead, keys.dead_records, keys.due(parsed.topic), keys.index],
         [message_id, keys.wake_channel, due_ms],
+        asked,
     )
     if answer[0] != b"replayed":
         view = await messages.get(store, message_id)
         raise TooLate(message_id, view.status if answer[0] == b"absent" else "a dead letter without a record", "replay")
-    return await messages.get(store, message_id)
+    return structs.replace(await messages.get(store, message_id), durability=reached)

@@ -32,6 +32,8 @@ class Keys:
         """HASH of counters that outlive processes."""
         self.topics = f"{self._base}:topics"
         """SET of every topic ever used."""
+        self.mark = f"{self._base}:mark"
+        """STRING that is gone a millisecond after it was written: what a wait for safety waits for."""
         self.wake_channel = f"{self._base}:wake"
         """Pub/Sub channel: ``<topic> <due ms>`` of a message that became its topic's earliest."""
 

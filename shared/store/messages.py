@@ -9,6 +9,7 @@ import msgspec
 from shared.errors import NotFound, TooLate
 from shared.ids import parse_id
 from shared.record import Record, decode_record, encode_record
+from shared.settings import Durability
 from shared.store.keys import GROUP
 from shared.store.partition import Partition, Store
 from shared.store.scripts import CANCEL, CHANGE, GET
@@ -67,6 +68,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     died_ms: int = 0
     reason: str = ""
     finished: Finished | None = None
+    durability: Durability | None = None
+    """How safe the change is that gave this view; ``None`` where it is only a look."""
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -159,12 +162,15 @@ def _readable(stored: bytes) -> Record | None:
         return None
 
 
-async def cancel(store: Store, message_id: str) -> None:
-    """Takes the message back: with a return it will not be delivered. Raises ``NotFound``, ``TooLate``, ``Outage``."""
+async def cancel(store: Store, message_id: str, asked: Durability = "memory") -> Durability:
+    """Takes the message back: with a return it will not be delivered. Says how safe that is.
+
+    Raises ``NotFound``, ``TooLate``, ``NotSafe``, ``Outage``.
+    """
     place = _place(store, message_id)
     keys, retention = place.partition.keys, store.settings.retention
-    answer = await CANCEL.run(
-        place.partition.client,
+    answer, reached = await place.partition.run(
+        CANCEL,
         [
             keys.index,
             keys.due(place.topic),
@@ -174,22 +180,27 @@ async def cancel(store: Store, message_id: str) -> None:
             *keys.streams(place.topic),
         ],
         [message_id, GROUP, max(retention.delivered_ms, CANCELLED_KEPT_MS), max(retention.max_delivered, CANCELLED_KEPT)],
+        asked,
     )
     if answer[0] != b"cancelled":
         await _refuse(store, message_id, "cancel")
+    return reached
 
 
-async def change(store: Store, message_id: str, *, due_ms: int | None = None, body: Record | None = None) -> View:
+async def change(
+    store: Store, message_id: str, *, due_ms: int | None = None, body: Record | None = None, asked: Durability = "memory"
+) -> View:
     """Another due time, or another body (that of ``body``: kind, bytes, content type), or both; the id stays.
 
-    Raises ``NotFound``, ``TooLate`` (the message is not waiting any more), ``Outage``.
+    Raises ``NotFound``, ``TooLate`` (the message is not waiting any more), ``NotSafe``, ``Outage``.
     """
+    due = "" if due_ms is None else str(due_ms)
     for _ in range(CHANGE_TRIES):
         seen = await get(store, message_id)
         if seen.status not in {"scheduled", "retrying"}:
             raise TooLate(message_id, seen.status, "change")
         record = _rewritten(seen, body) if body else b""
-        changed = await _change(store, message_id, "" if due_ms is None else str(due_ms), record, seen.stored if body else b"")
+        changed = await _change(store, message_id, due, record, seen.stored if body else b"", asked=asked)
         if changed is not None:
             return changed
     raise TooLate(message_id, "being changed by others", "change")
@@ -202,28 +213,32 @@ def _rewritten(seen: View, body: Record) -> bytes:
     return encode_record(Record(seen.id, seen.record.created_ms, body.kind, body.body, options))
 
 
-async def deliver_now(store: Store, message_id: str) -> View:
-    """Makes a waiting message due at once. Raises ``NotFound``, ``TooLate`` (it is moving already), ``Outage``."""
-    changed = await _change(store, message_id, "now", b"", b"", wanted="deliver")
+async def deliver_now(store: Store, message_id: str, asked: Durability = "memory") -> View:
+    """Makes a waiting message due at once. Raises ``NotFound``, ``TooLate`` (it is moving already), ``NotSafe``, ``Outage``."""
+    changed = await _change(store, message_id, "now", b"", b"", wanted="deliver", asked=asked)
     assert changed is not None  # noqa: S101 - any record will do
     return changed
 
 
-async def _change(store: Store, message_id: str, due: str, record: bytes, seen: bytes, wanted: str = "change") -> View | None:
+async def _change(
+    store: Store, message_id: str, due: str, record: bytes, seen: bytes, *, asked: Durability = "memory", wanted: str = "change"
+) -> View | None:
     """The message as the script left it; ``None`` where the record is not the one seen."""
     place = _place(store, message_id)
     keys = place.partition.keys
-    answer = await CHANGE.run(
-        place.partition.client,
+    answer, reached = await place.partition.run(
+        CHANGE,
         [keys.index, keys.due(place.topic), keys.errors(message_id)],
         [message_id, keys.wake_channel, due, record, seen],
+        asked,
     )
     if answer[0] in (b"moved", b"absent"):
         await _refuse(store, message_id, wanted)
     if answer[0] == b"stale":
         return None
     attempts = answer[3].partition(b" ")[0]
-    return _view(place, [b"waiting", answer[1], attempts, answer[2], answer[4]])
+    view = _view(place, [b"waiting", answer[1], attempts, answer[2], answer[4]])
+    return msgspec.structs.replace(view, durability=reached)
 
 
 async def _refuse(store: Store, message_id: str, wanted: str) -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from redis.crc import key_slot
 
 from shared.clock import RedisClock
-from shared.settings import Settings
-from shared.store.connect import Client, command_client, waiting_client
+from shared.errors import InvalidField, Outage
+from shared.logs import logger
+from shared.settings import Durability, RedisSettings, Settings
+from shared.store.commit import GROUPS, Commits
+from shared.store.connect import Client, Connections
 from shared.store.keys import Keys
 from shared.store.outage import outages
+from shared.store.preflight import Preflight, inspect
+from shared.store.scripts import Argument, Script
 
 SILENCE_S = 5.0
 """A subscription that is silent this long is asked for a sign of life, and given up without one."""
@@ -18,14 +28,67 @@ SILENCE_S = 5.0
 @dataclass(slots=True)
 class Partition:
     keys: Keys
+    connections: Connections
     client: Client
     listening: Client
     """For subscriptions."""
+    redis: RedisSettings
     clock: RedisClock = field(default_factory=RedisClock)
+    preflight: Preflight | None = None
+    """What its server is like; as old as ``Store.inspect``."""
+    _inspected_s: float = 0.0
+    _commits: dict[Durability, Commits] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
         return self.keys.partition
+
+    @property
+    def slot(self) -> int:
+        """Where a cluster keeps the partition: its number is the hash tag of all its keys."""
+        return slot_of(self.number)
+
+    def waiting(self, wait_s: float, readers: int = 1) -> Client:
+        """One more client, for ``readers`` that wait up to ``wait_s``. Whoever asks for it closes it, or the store does."""
+        return self.connections.waiting(wait_s, readers, self.slot)
+
+    async def run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], asked: Durability
+    ) -> tuple[Any, Durability]:
+        """A script's answer, and how safe what it wrote is by then.
+
+        Raises ``NotSafe`` where that is less than asked, ``InvalidField`` where this server cannot tell, ``Outage``.
+        """
+        if asked != "memory":
+            await self._check(asked)
+        if asked == "memory" or (asked == "fsync" and not self._known.can_wait):
+            answer = await script.run(self.client, keys, arguments)
+            return answer, "fsync" if self._known.always else "memory"
+        if asked not in self._commits:
+            client = self.waiting(self.redis.confirm_timeout_ms / 1000, GROUPS)
+            self._commits[asked] = Commits(client, self.keys.mark, asked, self.redis)
+        return await self._commits[asked].run(script, keys, arguments), asked
+
+    async def _check(self, asked: Durability) -> None:
+        if self.preflight is None:
+            await self.inspect()
+        if asked == "fsync" and self._known.no_fsync:
+            raise InvalidField("Durability", f"expected memory or replica: fsync cannot be had, since {self._known.no_fsync}")
+
+    @property
+    def _known(self) -> Preflight:
+        """What the server is like; nothing is known of it where that is too old, since a server can be replaced."""
+        fresh = self.preflight is not None and time.monotonic() - self._inspected_s < KNOWN_S
+        return self.preflight if fresh and self.preflight else Preflight("", (), can_wait=True)
+
+    def take_preflight(self, other: Partition) -> None:
+        """Of one that lies on the same server."""
+        self.preflight, self._inspected_s = other.preflight, other._inspected_s
+
+    async def inspect(self, replicas: int = 0) -> Preflight:
+        """Looks at the server. Raises ``Outage``."""
+        self.preflight, self._inspected_s = await inspect(self.client, replicas), time.monotonic()
+        return self.preflight
 
     async def synchronise(self) -> None:
         """Reads the server's clock. Raises ``Outage``."""
@@ -49,20 +112,63 @@ class Partition:
                 await self.client.sadd(self.keys.topics, *missing)
 
 
+CLOCK_DIFFERS_MS = 1_000
+KNOWN_S = 30.0
+"""What a server was like may be believed so long."""
+
+
 class Store:
     """All partitions. Opened once a process, passed in, closed last."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         self.settings = settings
-        client = command_client(settings.redis, name)
-        listening = waiting_client(settings.redis, name, SILENCE_S, settings.partitions)
-        self._clients = [client, listening]
+        self._connections = Connections(settings.redis, name)
         prefix = settings.redis.key_prefix
-        self.partitions = [Partition(Keys(prefix, number), client, listening) for number in range(settings.partitions)]
+        numbers = range(settings.partitions)
+        if self._connections.differ:
+            clients = [self._clients(slot_of(number), 1) for number in numbers]
+        else:
+            clients = [self._clients(0, settings.partitions)] * settings.partitions
+        self.partitions = [
+            Partition(Keys(prefix, number), self._connections, *clients[number], settings.redis) for number in numbers
+        ]
+
+    def _clients(self, slot: int, partitions: int) -> tuple[Client, Client]:
+        return self._connections.commands(slot), self._connections.waiting(SILENCE_S, partitions, slot)
 
     async def synchronise(self) -> None:
         """Reads every partition's clock. Raises ``Outage``."""
         await asyncio.gather(*(partition.synchronise() for partition in self.partitions))
+
+    async def inspect(self) -> Preflight:
+        """Looks at every server; gives the first with the warnings of all. Raises ``Outage``."""
+        replicas = self.settings.redis.replicas if self.settings.durability == "replica" else 0
+        await asyncio.gather(*(one[0].inspect(replicas) for one in self._by_client()))
+        for first, *others in self._by_client():
+            for other in others:
+                other.take_preflight(first)
+        found = [one[0].preflight for one in self._by_client()]
+        warnings = tuple(dict.fromkeys(warning for one in found if one for warning in one.warnings))
+        assert found[0] is not None  # noqa: S101 - just looked at
+        return replace(found[0], warnings=(*warnings, *self._clock_warnings()))
+
+    def no_fsync(self) -> str:
+        """Why nobody can tell whether a write is on the disk; empty where it can be told, or nothing is known yet."""
+        return next((one.preflight.no_fsync for one in self.partitions if one.preflight and one.preflight.no_fsync), "")
+
+    def _clock_warnings(self) -> list[str]:
+        differences_ms = [one.clock.difference_ms() for one in self.partitions if one.clock.synchronised]
+        furthest_ms = max(differences_ms, key=abs, default=0)
+        if abs(furthest_ms) <= CLOCK_DIFFERS_MS:
+            return []
+        return [f"this host's clock differs from Redis's by {furthest_ms} ms: only Redis's counts, but a clock is wrong"]
+
+    def _by_client(self) -> list[list[Partition]]:
+        """Partitions that share their connections, and so their server."""
+        groups: dict[int, list[Partition]] = {}
+        for partition in self.partitions:
+            groups.setdefault(id(partition.client), []).append(partition)
+        return list(groups.values())
 
     async def register_topics(self) -> None:
         """Makes every topic of the settings known. Raises ``Outage``."""
@@ -70,5 +176,20 @@ class Store:
         await asyncio.gather(*(partition.register_topics(topics) for partition in self.partitions))
 
     async def close(self) -> None:
-        for client in self._clients:
-            await client.aclose()
+        await self._connections.close()
+
+
+def slot_of(number: int) -> int:
+    slot: int = key_slot(str(number).encode())
+    return slot
+
+
+async def report(store: Store) -> None:
+    """Logs what the servers are and what is unsafe about them. An outage meanwhile is left to the work that follows."""
+    try:
+        found = await store.inspect()
+    except Outage:
+        return
+    logger.info("server: {}", found.server)
+    for warning in found.warnings:
+        logger.warning("unsafe: {}", warning)

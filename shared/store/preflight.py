@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from redis.exceptions import ResponseError
 
-from shared.errors import Outage
-from shared.logs import logger
 from shared.store.connect import Client
 from shared.store.outage import outage_of, outages
 
+WAITAOF_SINCE = (7, 2)
 OLDEST = {"redis": (6, 2), "valkey": (7, 2)}
 
 
@@ -20,10 +19,16 @@ class Preflight:
     server: str
     """``redis 8.0.2`` or ``valkey 9.1.2``."""
     warnings: tuple[str, ...]
+    can_wait: bool = False
+    """Whether ``WAITAOF`` can be asked."""
+    always: bool = False
+    """Whether an answer means that the write is on the disk."""
+    no_fsync: str = ""
+    """Why nobody can tell whether a write is on the disk; empty where it can be told."""
 
 
-async def inspect(client: Client) -> Preflight:
-    """What server this is and what is unsafe about it. Raises ``Outage``."""
+async def inspect(client: Client, replicas: int = 0) -> Preflight:
+    """What server this is and what is unsafe about it, where writes have to reach so many replicas. Raises ``Outage``."""
     with outages():
         info = await client.info("server")
         product = "valkey" if info.get("server_name") == "valkey" else "redis"
@@ -34,30 +39,35 @@ async def inspect(client: Client) -> Preflight:
             warnings.append("CONFIG GET is not allowed: whether keys can be evicted and the AOF is on is unknown")
         elif policy != "noeviction":
             warnings.append(f"maxmemory-policy is {policy}: Redis may drop messages when memory is full; set noeviction")
-        if policy is not None and await _config(client, "appendonly") != "yes":
+        written = None if policy is None else await _config(client, "appendonly")
+        when = None if written != "yes" else await _config(client, "appendfsync")
+        if written not in {None, "yes"}:
             warnings.append("appendonly is off: messages accepted since the last snapshot are lost when Redis restarts")
-        elif policy is not None and await _config(client, "appendfsync") == "no":
+        elif when == "no":
             warnings.append("appendfsync is 'no': accepted messages are lost when the machine fails")
-    return Preflight(f"{product} {version}", tuple(warnings))
+        if replicas and (connected := (await client.info("replication")).get("connected_slaves", 0)) < replicas:
+            warnings.append(f"{connected} replicas are connected and Durability asks for {replicas}: what asks for it is refused")
+    can_wait = written in {None, "yes"} and _numbers(version) >= WAITAOF_SINCE
+    no_fsync = "" if can_wait or when == "always" else _why_no_fsync(product, version, written)
+    return Preflight(f"{product} {version}", tuple(warnings), can_wait, when == "always", no_fsync)
 
 
-async def report(client: Client) -> None:
-    """Logs what ``inspect`` finds. An outage meanwhile is left to the work that follows."""
-    try:
-        found = await inspect(client)
-    except Outage:
-        return
-    logger.info("server: {}", found.server)
-    for warning in found.warnings:
-        logger.warning("unsafe: {}", warning)
+def _why_no_fsync(product: str, version: str, written: str | None) -> str:
+    if written not in {None, "yes"}:
+        return "appendonly is off"
+    return f"{product} {version} is too old to tell, and appendfsync is not known to be 'always'"
 
 
 def _version_warnings(product: str, version: str) -> list[str]:
-    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    numbers = _numbers(version)
     oldest = OLDEST[product]
     if numbers >= oldest:
         return []
     return [f"{product} {version} is older than {oldest[0]}.{oldest[1]}, the oldest that is supported"]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 async def _config(client: Client, name: str) -> str | None:

@@ -33,9 +33,12 @@ class Script:
         )
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
+    def command(self, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[Argument, ...]:
+        return ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+
     async def run(self, client: Client, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """Its answer, as the client library gives it. Raises ``Outage``; loads the script where Redis has forgotten it."""
-        command = ("EVALSHA", self.sha, len(keys), *keys, *arguments)
+        command = self.command(keys, arguments)
         with outages():
             try:
                 return await client.execute_command(*command)

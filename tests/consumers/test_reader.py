@@ -81,7 +81,7 @@ async def test_it_receives_what_arrives_while_it_waits(make_worker: MakeWorker, 
 async def _blocked(flow: Flow) -> bool:
     """Whether a client that is none of other tests' waits in a blocking read."""
     clients = await flow.redis.client_list()
-    return any(client["name"] == "worker-1" and "b" in client["flags"] for client in clients)
+    return any(client["name"] == "test" and "b" in client["flags"] for client in clients)
 
 
 async def test_nothing_to_read_is_no_error(make_worker: MakeWorker, flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:

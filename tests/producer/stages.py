@@ -5,7 +5,6 @@ from __future__ import annotations
 import msgspec
 
 from shared.record import decode_record
-from shared.store.connect import waiting_client
 from shared.store.delivery import Deliveries
 from shared.store.due import dispatch
 from shared.store.entries import Entry, Lease, Settlement
@@ -22,7 +21,7 @@ class Stages:
     def __init__(self, store: Store, worker: str = "worker-1") -> None:
         self.worker = worker
         self.partition = store.partitions[0]
-        self.deliveries = Deliveries(self.partition, waiting_client(store.settings.redis, "test", 1), worker, TOPICS)
+        self.deliveries = Deliveries(self.partition, self.partition.waiting(1), worker, TOPICS)
 
     async def dispatch(self, topic: str = "echo", limit: int = 100) -> int:
         """Due → stream; how many were moved."""

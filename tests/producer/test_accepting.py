@@ -41,6 +41,7 @@ async def test_an_echo_is_accepted_and_can_be_read_in_redis(api: Api, redis: Red
     told = answer.json
     assert told == {
         "id": told["id"], "status": "scheduled", "time": "2030-06-01T12:00:00.250Z", "message": "grüße\nan alle",
+        "durability": "memory",
     }  # fmt: skip
     assert answer.headers["location"] == f"/messages/{told['id']}"
     ((member, score),) = await members(redis, prefix, "echo")

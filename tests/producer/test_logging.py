@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.logs import logger
-from shared.store.connect import describe_address
+from shared.store.address import describe_address
 from tests.producer.api import PROBLEM, Api
 
 SECRET = "hunter2-in-a-body"

@@ -16,7 +16,7 @@ from shared.ids import make_id, parse_id, score_text
 from shared.record import NO_OPTIONS, Options, Record, encode_record
 from shared.settings import Settings
 from shared.store import due, messages
-from shared.store.connect import Client, waiting_client
+from shared.store.connect import Client
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease, Settlement
 from shared.store.keys import GROUP, Keys
@@ -64,8 +64,7 @@ class Stage:
     def worker(self, name: str = "w1") -> Deliveries:
         """A worker of that consumer name, for both topics."""
         if name not in self._workers:
-            waiting = waiting_client(self.store.settings.redis, name, 1.0)
-            self._workers[name] = Deliveries(self.partition, waiting, name, TOPICS)
+            self._workers[name] = Deliveries(self.partition, self.partition.waiting(1.0), name, TOPICS)
         return self._workers[name]
 
     async def close(self) -> None:

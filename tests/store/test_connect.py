@@ -15,7 +15,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.errors import SettingsError
 from shared.settings import RedisSettings
-from shared.store.connect import TLS_OPTIONS, Client, command_client, describe_address, parse_address, waiting_client
+from shared.store.address import TLS_OPTIONS, describe_address, parse_address
+from shared.store.connect import Client, Connections
 from tests.support.server import private_server
 from tests.support.waiting import eventually
 
@@ -45,7 +46,7 @@ SECRET = "pa55-w0rd"
 )
 def test_every_form_is_understood_and_shown_without_its_secrets(connection_string: str, url: str, shown: str) -> None:
     """The URL is what the client library takes; what people see has no user, no password, no options."""
-    assert parse_address(connection_string) == url
+    assert parse_address(connection_string).url == url
     assert describe_address(connection_string) == shown
 
 
@@ -139,7 +140,7 @@ def test_tls_options_need_tls() -> None:
 )
 def test_options_that_can_be_used_are_taken(query: str) -> None:
     """What the library takes is not refused."""
-    assert parse_address(f"rediss://host/0?{query}") == f"rediss://host/0?{query}"
+    assert parse_address(f"rediss://host/0?{query}").url == f"rediss://host/0?{query}"
 
 
 def test_a_port_that_is_none_is_named() -> None:
@@ -154,7 +155,10 @@ def settings_for(url: str) -> RedisSettings:
 
 async def test_a_client_names_itself_and_speaks_the_old_protocol(server_url: str) -> None:
     """``CLIENT LIST`` tells whose connection it is; answers have one shape on every server."""
-    for client in (command_client(settings_for(server_url), "me-7"), waiting_client(settings_for(server_url), "me-7", 1.0)):
+    for client in (
+        Connections(settings_for(server_url), "me-7").commands(),
+        Connections(settings_for(server_url), "me-7").waiting(1.0),
+    ):
         rows = [row for row in await client.client_list() if row["id"] == str(await client.client_id())]
 
         assert [(row["name"], row.get("resp", "2")) for row in rows] == [("me-7", "2")]
@@ -164,7 +168,7 @@ async def test_a_client_names_itself_and_speaks_the_old_protocol(server_url: str
 async def test_host_and_port_are_enough(server_url: str) -> None:
     """``host:port`` reaches the server."""
     url = urlsplit(server_url)
-    client = command_client(settings_for(f"{url.hostname}:{url.port}"), "test")
+    client = Connections(settings_for(f"{url.hostname}:{url.port}"), "test").commands()
 
     assert await client.ping() is True
 
@@ -175,7 +179,7 @@ async def test_a_unix_socket_is_reached(tmp_path_factory: pytest.TempPathFactory
     """``unix://`` reaches a server of this machine."""
     folder = tmp_path_factory.mktemp("u")
     with private_server(folder, "--unixsocket", str(folder / "s")) as server:
-        client = command_client(settings_for(f"unix://{folder}/s?db=3"), "test")
+        client = Connections(settings_for(f"unix://{folder}/s?db=3"), "test").commands()
         (row,) = await client.client_list()
 
         assert (row["db"], row["name"]) == ("3", "test")
@@ -185,7 +189,7 @@ async def test_a_unix_socket_is_reached(tmp_path_factory: pytest.TempPathFactory
 
 def test_tls_options_reach_the_connection(tmp_path: Path) -> None:
     """``rediss://`` makes an encrypted connection with the options of its query."""
-    client = command_client(settings_for(f"rediss://me:{SECRET}@host:7/1?ssl_cert_reqs=none"), "test")
+    client = Connections(settings_for(f"rediss://me:{SECRET}@host:7/1?ssl_cert_reqs=none"), "test").commands()
 
     connection = client.connection_pool.make_connection()
 
@@ -196,7 +200,7 @@ def test_tls_options_reach_the_connection(tmp_path: Path) -> None:
 async def test_a_wrong_password_is_not_in_the_servers_error(server_url: str) -> None:
     """What a refused login raises tells no password."""
     url = urlsplit(server_url)
-    client = command_client(settings_for(f"redis://nobody:{SECRET}@{url.hostname}:{url.port}"), "test")
+    client = Connections(settings_for(f"redis://nobody:{SECRET}@{url.hostname}:{url.port}"), "test").commands()
 
     with pytest.raises(AuthenticationError) as caught:
         await client.ping()
@@ -207,8 +211,8 @@ async def test_a_wrong_password_is_not_in_the_servers_error(server_url: str) -> 
 
 async def test_a_command_that_is_not_answered_in_time_is_given_up(server_url: str) -> None:
     """A silent server is noticed after the time-out; a waiting client waits as long as it was made for, and is then answered."""
-    hasty = command_client(settings_for(server_url), "test")
-    patient = waiting_client(settings_for(server_url), "test", 0.4)
+    hasty = Connections(settings_for(server_url), "test").commands()
+    patient = Connections(settings_for(server_url), "test").waiting(0.4)
 
     with pytest.raises(RedisTimeoutError):
         await hasty.execute_command("BLPOP", "nothing-here", "0.4")
@@ -220,7 +224,7 @@ async def test_a_command_that_is_not_answered_in_time_is_given_up(server_url: st
 
 async def test_a_failed_command_is_not_sent_again(server_url: str, redis: Client, prefix: str) -> None:
     """The library repeats nothing by itself: a repeat is for those who know that it is safe."""
-    client = command_client(RedisSettings(connection_string=server_url), prefix)
+    client = Connections(RedisSettings(connection_string=server_url), prefix).commands()
     sent = asyncio.create_task(client.execute_command("BLPOP", "nothing-here", 4))
 
     async def under_way() -> object:

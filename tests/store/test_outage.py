@@ -11,7 +11,7 @@ from redis._parsers.base import BaseParser
 
 from shared.errors import Outage
 from shared.settings import RedisSettings
-from shared.store.connect import command_client
+from shared.store.connect import Connections
 from shared.store.outage import KINDS, outage_of, outages
 
 ANSWERS = {
@@ -140,7 +140,7 @@ def test_every_kind_of_the_table_is_tested() -> None:
 
 async def test_a_server_that_is_not_there_is_an_outage() -> None:
     """A refused connection, as it really comes."""
-    client = command_client(RedisSettings(connection_string="127.0.0.1:1"), "test")
+    client = Connections(RedisSettings(connection_string="127.0.0.1:1"), "test").commands()
 
     with pytest.raises(Outage) as caught, outages():
         await client.ping()
@@ -150,7 +150,7 @@ async def test_a_server_that_is_not_there_is_an_outage() -> None:
 
 
 async def refused_by(connection_string: str) -> Outage:
-    client = command_client(RedisSettings(connection_string=connection_string), "test")
+    client = Connections(RedisSettings(connection_string=connection_string), "test").commands()
     with pytest.raises(Outage) as caught, outages():
         await client.ping()
     await client.aclose()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from shared.errors import Outage
-from shared.settings import RedisSettings
-from shared.store.connect import Client, command_client
-from shared.store.preflight import Preflight, _version_warnings, inspect, report
+from shared.settings import RedisSettings, Settings
+from shared.store.connect import Client
+from shared.store.partition import Store, report
+from shared.store.preflight import Preflight, _version_warnings, inspect
 from tests.support.server import chosen_binary
 
 SAFE = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
@@ -92,21 +94,48 @@ def test_an_old_server_is_named(product: str, version: str, old: bool) -> None:
     assert [f"{product} {version} is older than" in warning for warning in _version_warnings(product, version)] == [True] * old
 
 
-async def test_no_server_is_an_outage_to_inspect_and_nothing_to_report() -> None:
+async def test_no_server_is_an_outage_to_inspect_and_nothing_to_report(settings: Settings) -> None:
     """What looks at the server does not keep a process from waiting for it."""
-    client = command_client(RedisSettings(connection_string="127.0.0.1:1"), "test")
+    nowhere = msgspec.structs.replace(settings, redis=RedisSettings(connection_string="127.0.0.1:1"))
+    store = Store(nowhere, "test")
 
     with pytest.raises(Outage):
-        await inspect(client)
-    await report(client)
+        await store.inspect()
+    await report(store)
 
-    await client.aclose()
+    await store.close()
 
 
-async def test_the_report_looks_at_a_real_server(own_redis: Client) -> None:
-    """Reporting changes nothing about what is found."""
+async def test_the_report_looks_at_a_real_server(own_redis: Client, settings: Settings, own_server_url: str) -> None:
+    """Reporting changes nothing about what is found, and every partition knows it afterwards."""
+    own = msgspec.structs.replace(settings, redis=RedisSettings(connection_string=own_server_url), partitions=3)
+    store = Store(own, "test")
     before: Preflight = await inspect(own_redis)
 
-    await report(own_redis)
+    await report(store)
 
     assert await inspect(own_redis) == before
+    assert [partition.preflight for partition in store.partitions] == [before] * 3
+    await store.close()
+
+
+async def test_a_clock_that_differs_is_named(settings: Settings, own_server_url: str) -> None:
+    """A host whose clock is wrong changes nothing, and somebody should know."""
+    store = Store(msgspec.structs.replace(settings, redis=RedisSettings(connection_string=own_server_url)), "test")
+    await store.synchronise()
+    assert not [warning for warning in (await store.inspect()).warnings if "clock" in warning]
+
+    store.partitions[0].clock._offset_us -= 2_000_000
+
+    (warning,) = [warning for warning in (await store.inspect()).warnings if "clock" in warning]
+    assert "differs from Redis's by" in warning
+    await store.close()
+
+
+async def test_replicas_that_are_asked_for_and_missing_are_named(own_redis: Client) -> None:
+    """Whoever sets Durability to replica learns at the start that none is there."""
+    assert (await inspect(own_redis)).warnings == ()
+
+    (warning,) = (await inspect(own_redis, replicas=1)).warnings
+
+    assert warning == "0 replicas are connected and Durability asks for 1: what asks for it is refused"

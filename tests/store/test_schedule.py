@@ -12,7 +12,7 @@ from shared.ids import parse_id
 from shared.record import Options, decode_record
 from shared.settings import RedisSettings, Settings
 from shared.store.accept import CHUNK_BYTES, CHUNK_MESSAGES, Draft, NotStored, schedule
-from shared.store.connect import Client, command_client
+from shared.store.connect import Client, Connections
 from tests.store.conftest import Wakes
 from tests.store.stage import HOUR_MS, Stage, contents, open_stage, score_of
 from tests.support.keys import delete_keys
@@ -174,7 +174,7 @@ async def test_chunks_go_to_the_partitions_in_turn(settings: Settings, redis: Cl
 async def test_a_full_redis_refuses_before_anything_is_stored(own_server_url: str, settings: Settings, prefix: str) -> None:
     """The caller learns that nothing is there, not that something may be; a repeat is a request like any other."""
     own = msgspec.structs.replace(settings, redis=RedisSettings(connection_string=own_server_url, key_prefix=prefix))
-    client = command_client(own.redis, "test")
+    client = Connections(own.redis, "test").commands()
     async with open_stage(own) as stage:
         await client.config_set("maxmemory", 1)
         try:

@@ -1,0 +1,179 @@
+"""The store over a real cluster of three masters: every partition on its node, one node's outage or move no other's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from secrets import token_hex
+
+import pytest
+
+from shared.errors import Outage
+from shared.settings import RedisSettings, Settings
+from shared.store import due, messages
+from shared.store.accept import Draft, schedule
+from shared.store.delivery import Deliveries
+from shared.store.partition import Partition, Store
+from tests.store.stage import finished, id_of
+from tests.support.cluster import Cluster, private_cluster
+from tests.support.waiting import eventually
+
+PARTITIONS = 6
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """For tests that leave it as it was."""
+    with private_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """For a test that breaks it."""
+    with private_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@asynccontextmanager
+async def opened(cluster: Cluster) -> AsyncIterator[Store]:
+    redis = RedisSettings(connection_string=cluster.url, key_prefix=f"t{token_hex(6)}", timeout_ms=1000)
+    store = Store(Settings(redis=redis, partitions=PARTITIONS), "test")
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def store(shared_cluster: Cluster) -> AsyncIterator[Store]:
+    async with opened(shared_cluster) as store:
+        yield store
+
+
+@pytest.fixture
+async def own_store(own_cluster: Cluster) -> AsyncIterator[Store]:
+    async with opened(own_cluster) as store:
+        yield store
+
+
+async def works(store: Store) -> bool:
+    try:
+        await store.register_topics()
+    except Outage:
+        return False
+    return True
+
+
+async def deliver_all(partition: Partition) -> set[str]:
+    """Moves, reads and settles what one partition has; the ids."""
+    await due.dispatch(partition, "echo", 1000, 1000)
+    deliveries = Deliveries(partition, partition.waiting(1.0), "w1", ["echo"])
+    await deliveries.create_groups()
+    entries = await deliveries.read({"echo": 1000})
+    if entries:
+        assert all(await deliveries.settle([finished(entry) for entry in entries], 1000))
+    return {id_of(entry) for entry in entries}
+
+
+async def fill(store: Store, count: int = 60) -> set[str]:
+    """Messages without an idempotency key, spread at random; the ids."""
+    draft = Draft("echo", "text", b"x")
+    return {message_id for _ in range(count) for message_id in (await schedule(store, [draft])).ids}
+
+
+async def test_messages_are_spread_over_all_nodes_and_delivered(store: Store, shared_cluster: Cluster) -> None:
+    """Every partition's way, from acceptance to the end, goes through its own node; none is asked for another's keys."""
+    await store.synchronise()
+
+    ids = await fill(store)
+    delivered = [await deliver_all(partition) for partition in store.partitions]
+
+    assert set.union(*delivered) == ids
+    assert all(delivered)
+    holders = {shared_cluster.holder(partition.slot).port for partition in store.partitions}
+    assert holders == {node.port for node in shared_cluster.masters}
+    assert {(await messages.get(store, message_id)).status for message_id in ids} == {"delivered"}
+
+
+async def test_a_wake_up_reaches_who_listens(store: Store) -> None:
+    """The channel of a partition works wherever its node is."""
+    for partition in store.partitions:
+        wake_ups = due.WakeUps(partition)
+        listening = asyncio.create_task(wake_ups.next())
+        assert await listening is None  # the answer to the subscription itself
+
+        await partition.client.publish(partition.keys.wake_channel, "echo 42")
+
+        assert await wake_ups.next() == ("echo", 42)
+        await wake_ups.close()
+
+
+async def test_a_node_that_is_gone_takes_its_own_partitions_along(own_cluster: Cluster, own_store: Store) -> None:
+    """Commands to its partitions are outages, those to the others work; after its restart everything is as before."""
+    ids = await fill(own_store)
+    node = own_cluster.holder(own_store.partitions[0].slot)
+    out = [partition for partition in own_store.partitions if own_cluster.holder(partition.slot) is node]
+    others = [partition for partition in own_store.partitions if partition not in out]
+
+    node.kill()
+
+    for partition in out:
+        with pytest.raises(Outage):
+            await deliver_all(partition)
+    delivered = [await deliver_all(partition) for partition in others]
+    assert all(delivered)
+
+    node.start()
+    node.answers()
+
+    await eventually(lambda: works(own_store), what="every partition answers")
+    delivered += [await deliver_all(partition) for partition in out]
+    assert set.union(*delivered) == ids
+
+
+async def test_a_replica_that_takes_over_is_found(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """After a master's end its replica has its partitions, with everything that had reached it."""
+    with private_cluster(tmp_path_factory.mktemp("cluster"), replicas=1) as cluster:
+        async with opened(cluster) as store:
+            ids = await fill(store)
+            node = cluster.holder(store.partitions[0].slot)
+            await eventually(lambda: node.command("WAIT", 1, 100) == 1)
+
+            node.kill()
+
+            await eventually(lambda: works(store), within_s=30, what="every partition answers")
+            assert set.union(*[await deliver_all(partition) for partition in store.partitions]) == ids
+
+
+async def test_a_slot_that_moves_is_followed(own_cluster: Cluster, own_store: Store) -> None:
+    """Commands that were sent to the old node are outages at most, and nothing is lost or doubled on the way."""
+    partition = own_store.partitions[0]
+    ids = await fill(own_store)
+    target = next(node for node in own_cluster.masters if node is not own_cluster.holder(partition.slot))
+
+    if not own_cluster.migrate(partition.slot, target):
+        pytest.skip("the server has no atomic migration of slots")
+
+    await eventually(lambda: own_cluster.holder(partition.slot) is target)
+    await eventually(lambda: works(own_store))
+    assert set.union(*[await deliver_all(one) for one in own_store.partitions]) == ids
+
+
+async def test_a_slot_that_moves_key_by_key_is_out_until_it_has_moved(own_cluster: Cluster, own_store: Store) -> None:
+    """A script finds some of its keys gone: an outage, in which nothing is written. Afterwards everything is there once."""
+    partition = own_store.partitions[0]
+    ids = await fill(own_store)
+    target = next(node for node in own_cluster.masters if node is not own_cluster.holder(partition.slot))
+
+    own_cluster.begin_by_key(partition.slot, target)
+    own_cluster.move_keys(partition.slot, target, limit=1)
+
+    with pytest.raises(Outage, match=r"moved|tryagain"):
+        await deliver_all(partition)
+
+    own_cluster.end_by_key(partition.slot, target)
+
+    await eventually(lambda: works(own_store))
+    assert set.union(*[await deliver_all(one) for one in own_store.partitions]) == ids

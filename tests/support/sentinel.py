@@ -1,0 +1,84 @@
+"""A real master with replicas, watched by three sentinels, all from the bundled server's binary."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.nodes import Node, needs_a_binary
+
+MASTER = "mymaster"
+SENTINELS = 3
+READY_WITHIN_S = 30.0
+OPTIONS = (
+    "appendonly yes", "appendfsync everysec", "save ''", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0",
+    "repl-ping-replica-period 1",
+)  # fmt: skip
+
+
+class Sentinels:
+    """The group. ``servers[0]`` is the master at the start."""
+
+    def __init__(self, folder: Path, replicas: int = 1) -> None:
+        master = Node(folder / "server-0", *OPTIONS)
+        follow = (*OPTIONS, f"replicaof 127.0.0.1 {master.port}")
+        self.servers = [master, *(Node(folder / f"server-{number + 1}", *follow) for number in range(replicas))]
+        watch = (
+            f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {SENTINELS // 2 + 1}",
+            f"sentinel down-after-milliseconds {MASTER} 500",
+            f"sentinel failover-timeout {MASTER} 3000",
+        )
+        self.sentinels = [Node(folder / f"sentinel-{number}", *watch, sentinel=True) for number in range(SENTINELS)]
+
+    @property
+    def url(self) -> str:
+        """The connection string that names all sentinels."""
+        return f"redis+sentinel://{','.join(one.address for one in self.sentinels)}/{MASTER}"
+
+    def start(self) -> None:
+        """Returns when a fail-over could begin: replicas in step, and every sentinel knows them and its fellows."""
+        for group, is_ready in ((self.servers, self._replicas_follow), (self.sentinels, self._all_is_known)):
+            for node in group:  # sentinels last: they look for replicas at once, and then every ten seconds
+                node.start()
+            for node in group:
+                node.answers()
+            until = time.monotonic() + READY_WITHIN_S
+            while not is_ready():
+                assert time.monotonic() < until, group[0].log()
+                time.sleep(0.02)
+
+    def _replicas_follow(self) -> bool:
+        return all(one.command("ROLE")[3] == "connected" for one in self.servers[1:])
+
+    def _all_is_known(self) -> bool:
+        for sentinel in self.sentinels:
+            state = sentinel.command("SENTINEL", "MASTER", MASTER)
+            fellows = int(state["num-other-sentinels"])
+            if state["flags"] != "master" or int(state["num-slaves"]) != len(self.servers) - 1 or fellows != SENTINELS - 1:
+                return False
+            if any(row["flags"] != "slave" for row in sentinel.command("SENTINEL", "SLAVES", MASTER)):
+                return False
+        return True
+
+    def master(self) -> Node:
+        """The master, as the first sentinel that runs names it."""
+        sentinel = next(one for one in self.sentinels if one.running)
+        _, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
+        return next(one for one in self.servers if one.port == int(port))
+
+    def stop(self) -> None:
+        for node in (*self.sentinels, *self.servers):
+            node.kill()
+
+
+@contextmanager
+def private_sentinels(folder: Path, replicas: int = 1) -> Iterator[Sentinels]:
+    needs_a_binary()
+    group = Sentinels(folder, replicas)
+    try:
+        group.start()
+        yield group
+    finally:
+        group.stop()
