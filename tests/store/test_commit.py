@@ -54,7 +54,7 @@ async def always(settings: Settings, tmp_path: Path) -> AsyncIterator[Store]:
 async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[Store, BundledServer]]:
     """A master with one replica, and that replica."""
     with private_server(tmp_path / "master") as master:
-        with private_server(tmp_path / "replica", "--replicaof", f"127.0.0.1 {master.port}") as replica:
+        with private_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master.port)) as replica:
             client = Redis.from_url(master.url)
 
             async def connected() -> bool:
