@@ -38,7 +38,7 @@ test-containers: install ## the service in containers; needs a Docker engine wit
 	REQUIRE_CONTAINERS=1 $(BIN)/python -m pytest -m containers tests/containers
 
 chaos: SECONDS ?= 120
-chaos: install ## faults into the running service, judged by what it promises (SECONDS=120 SEED=7 CHAOS="--plant two-calls")
+chaos: install ## faults into the running service, judged by what it promises (SECONDS=120 SEED=7 CHAOS="--on sentinel")
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 check: install ## formatting, lint, types

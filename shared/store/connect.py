@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from shared.settings import RedisSettings
-from shared.store.address import Address, Node, parse_address
+from shared.store.address import Node, parse_address
 from shared.store.locate import ASK_S, Locator, View, ask_cluster_node, ask_sentinel
 from shared.store.outage import outage_of
 
@@ -83,7 +83,9 @@ class Connections:
     def __init__(self, settings: RedisSettings, name: str) -> None:
         self._settings, self._name = settings, name
         self._address = parse_address(settings.connection_string)
-        self._locator = _locator(self._address, self._options(ASK_S))
+        self._asked: dict[Node, Client] = {}
+        """Sentinels, or nodes of the cluster: a connection to each is kept, since they are asked twice a second."""
+        self._locator = self._make_locator()
         self._made: list[Client] = []
 
     @property
@@ -113,8 +115,26 @@ class Connections:
         """Closes every client that it made."""
         if self._locator is not None:
             await self._locator.close()
-        for client in self._made:
+        for client in (*self._made, *self._asked.values()):
             await client.aclose()
+
+    def _make_locator(self) -> Locator | None:
+        """``None`` where the address names the server itself."""
+        address, options = self._address, self._options(ASK_S)
+        if address.form == "server":
+            return None
+        if address.form == "sentinel":
+            user, password = address.sentinel_user
+            options = {**options, "username": user, "password": password, "db": 0}
+
+        async def ask(node: Node) -> View:
+            if node not in self._asked:
+                pool = ConnectionPool(**{**options, "host": node[0], "port": node[1]})
+                self._asked[node] = Redis.from_pool(pool)
+            client = self._asked[node]
+            return await (ask_sentinel(client, address.master) if address.master else ask_cluster_node(client, node))
+
+        return Locator(address.seeds, ask, learns=address.form == "cluster")
 
     def _client(self, pool: ConnectionPool) -> Client:
         self._made.append(Redis.from_pool(pool))
@@ -145,21 +165,3 @@ class Connections:
             "protocol": 2,  # one shape of answers on every server from 6.2 on
             "client_name": self._name,
         }
-
-
-def _locator(address: Address, options: dict[str, Any]) -> Locator | None:
-    """``None`` where the address names the server itself."""
-    if address.form == "server":
-        return None
-    if address.form == "sentinel":
-        user, password = address.sentinel_user
-        options = {**options, "username": user, "password": password, "db": 0}
-
-    async def ask(node: Node) -> View:
-        client = Redis.from_pool(ConnectionPool(**{**options, "host": node[0], "port": node[1]}))
-        try:
-            return await (ask_sentinel(client, address.master) if address.master else ask_cluster_node(client, node))
-        finally:
-            await client.aclose()
-
-    return Locator(address.seeds, ask, learns=address.form == "cluster")

@@ -25,7 +25,7 @@ BEHIND_S = 0.1
 """How long the first to answer waits for the others: it may be the one that was cut off."""
 DOUBT_AGAIN_S = 0.05
 """Answers younger than this are not doubted: whoever fails has a backoff of its own."""
-RECHECK_S = 2.0
+RECHECK_S = 0.5
 """How old an answer in use may become: so long a master that was replaced and does not know it is written to."""
 MOST_ASKED = 12
 _EPOCH = re.compile(rb"cluster_current_epoch:(\d+)")

@@ -14,19 +14,23 @@ import aiohttp
 import msgspec
 from redis.exceptions import RedisError
 
-from tests.chaos.faults import KINDS, OF_STORE, mend
+from tests.chaos.backing import private_backing
+from tests.chaos.fault_types import holds
+from tests.chaos.faults import KINDS, ONE_AT_A_TIME, mend
 from tests.chaos.history import AnyEvent, Fault, Final, History, Leftover, Rules, State, append, read
 from tests.chaos.plan import QUIET_S, Planned
 from tests.chaos.process import true_us
 from tests.chaos.stage import DEADLINE_MS, LEASE_MS, MAX_ATTEMPTS, PREFIX, RETRY_JITTER, RETRY_MS, TOPICS, Shape, Stage
 from tests.chaos.workload import Caller
-from tests.support.server import private_server
+from tests.support.waiting import eventually
 
 CALLERS = 3
 PAUSE_S = 0.12
 """Between a caller's calls, on average."""
 RECOVERED_WITHIN_S = 20.0
 SETTLED_WITHIN_S = 90.0
+FOLLOWS_WITHIN_S = 60.0
+"""Until every server runs and follows: a sentinel leaves an old master alone for eight seconds."""
 LOOKS_AT_ONCE = 16
 HISTORY = "history.jsonl"
 STAYS = ("topics", "counts", "finished", "finished:expiry", "dead", "dead:records", "idempotency:", "rate:")
@@ -52,8 +56,8 @@ class Run:
     async def run(self) -> History:
         """Raises what is wrong with the harness; what is wrong with the service is in the history."""
         (self.folder / HISTORY).touch()
-        with private_server(self.folder / "server", "--appendfsync", self.shape.appendfsync) as server:
-            stage = Stage(server, self.folder, self.shape, self._died)
+        with private_backing(self.shape.form, self.folder / "server", self.shape.appendfsync) as backing:
+            stage = Stage(backing, self.folder, self.shape, self._died)
             try:
                 await stage.start()
                 async with self._callers(stage) as callers:
@@ -115,15 +119,14 @@ class Run:
                 raise result
 
     async def _break(self, stage: Stage, planned: Planned) -> None:
-        kind = KINDS[planned.kind]
-        if kind.effect in OF_STORE or planned.kind == "scripts flushed":
+        if planned.kind in ONE_AT_A_TIME:
             async with self._store_faults:
                 await self._break_one(stage, planned)
         else:
             await self._break_one(stage, planned)
 
     async def _break_one(self, stage: Stage, planned: Planned) -> None:
-        kind, at_us = KINDS[planned.kind], true_us()
+        kind, at_us = KINDS[self.shape.form][planned.kind], true_us()
         alone = len(self._at_work) <= 1
         try:
             targets = await kind.run(stage, planned.choice, planned.amount)
@@ -134,6 +137,9 @@ class Run:
         until_us = true_us()
         fault = Fault(at_us=at_us, until_us=until_us, kind=planned.kind, effect=kind.effect, targets=targets)
         recovered_us = await self._recovered(stage) if alone else 0
+        await eventually(
+            lambda: asyncio.to_thread(holds, stage.backing.is_whole), within_s=FOLLOWS_WITHIN_S, what="all servers follow"
+        )
         self.note(msgspec.structs.replace(fault, recovered_us=recovered_us))
 
     async def _recovered(self, stage: Stage) -> int:
@@ -191,13 +197,14 @@ class Run:
 
     async def _look_at_keys(self, stage: Stage) -> None:
         """Every key that should not be there any more."""
-        async for found in stage.redis.scan_iter(f"{PREFIX}:*", count=1000):
-            key = str(found, "utf-8") if isinstance(found, bytes) else found
-            name = key.split("}:", 1)[1]
-            if name.startswith("stream:"):
-                groups = await stage.redis.xinfo_groups(key)
-                length, pending = await stage.redis.xlen(key), sum(group["pending"] for group in groups)
-                if length or pending:
-                    self.note(Leftover(at_us=true_us(), key=key, content=f"{length} entries, {pending} pending"))
-            elif name not in STAYS and not name.startswith(tuple(one for one in STAYS if one.endswith(":"))):
-                self.note(Leftover(at_us=true_us(), key=key, content=str(await stage.redis.type(key))))
+        for master in stage.backing.masters():
+            async for found in master.scan_iter(f"{PREFIX}:*", count=1000):
+                key = str(found, "utf-8") if isinstance(found, bytes) else found
+                name = key.split("}:", 1)[1]
+                if name.startswith("stream:"):
+                    groups = await master.xinfo_groups(key)
+                    length, pending = await master.xlen(key), sum(group["pending"] for group in groups)
+                    if length or pending:
+                        self.note(Leftover(at_us=true_us(), key=key, content=f"{length} entries, {pending} pending"))
+                elif name not in STAYS and not name.startswith(tuple(one for one in STAYS if one.endswith(":"))):
+                    self.note(Leftover(at_us=true_us(), key=key, content=str(await master.type(key))))

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import aiohttp
-from redis.asyncio import Redis
+from redis.crc import key_slot
 
-from cli.server import BundledServer
+from tests.chaos.backing import Backing
 from tests.chaos.link import Link
 from tests.support.waiting import eventually
 from tests.system.service import ROOT, Process
@@ -31,8 +31,9 @@ SUPERVISE_S = 0.02
 
 
 class Shape(NamedTuple):
-    """How the service is started."""
+    """How the service is started, and on what."""
 
+    form: str = "server"
     appendfsync: str = "always"
     durability: str = "memory"
     partitions: int = 1
@@ -58,13 +59,12 @@ class Member:
 
 
 class Stage:
-    def __init__(self, server: BundledServer, folder: Path, shape: Shape, died: Callable[[str], None]) -> None:
+    def __init__(self, backing: Backing, folder: Path, shape: Shape, died: Callable[[str], None]) -> None:
         """``died``: told the name of a worker whose process has ended though nobody from outside ended it."""
-        self.server, self.folder, self.shape = server, folder, shape
+        self.backing, self.folder, self.shape = backing, folder, shape
         self.members: list[Member] = []
         """Those that are alive, as far as is known."""
         self._retired: list[Member] = []
-        self.redis = Redis.from_url(server.url, protocol=2, socket_timeout=10)
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3))
         self._died = died
         self._numbers = dict.fromkeys(SERVICES, 0)
@@ -85,7 +85,7 @@ class Stage:
         """A new process of that service, under a name that none had before."""
         self._numbers[service] += 1
         name = f"{service}-{self._numbers[service]}"
-        link = Link(self.server.port)
+        link = Link(self.backing.port)
         await link.start()
         clock = self.folder / f"{name}.clock"
         command = [sys.executable, "-m", "tests.chaos.process", service]
@@ -103,7 +103,7 @@ class Stage:
         return {
             **{name: value for name, value in os.environ.items() if "__" not in name},
             "APPSETTINGS": str(self.shape.tree / "appsettings.json"),
-            "Redis__ConnectionString": f"redis://127.0.0.1:{port}/0",
+            "Redis__ConnectionString": self.backing.connection_string(port),
             "Redis__KeyPrefix": PREFIX,
             "Redis__TimeoutMs": "1000",
             "Producer__Port": "0",
@@ -117,10 +117,17 @@ class Stage:
             "Retry__InitialMs": str(RETRY_MS),
             "Retry__Jitter": str(RETRY_JITTER),
             "Partitions": str(self.shape.partitions),
+            "Durability": self.shape.durability,
+            "Redis__Replicas": str(self.backing.replicas),
             "Logging__Directory": str(self.folder / "logs"),
             "Topics": json.dumps(topics),
             "CHAOS_FOLDER": str(self.folder),
         }
+
+    @property
+    def slots(self) -> list[int]:
+        """Where a cluster keeps the partitions: each one's number is the hash tag of its keys."""
+        return [int(key_slot(str(number).encode())) for number in range(self.shape.partitions)]
 
     def of(self, service: str) -> list[Member]:
         return [member for member in self.members if member.service == service and not member.expected_end]
@@ -175,7 +182,8 @@ class Stage:
         for member in everybody:
             await _end(member.process)
             await member.link.stop()
-        await self.redis.aclose()
+        for master in self.backing.masters():
+            await master.aclose()
         await self.http.close()
 
 

@@ -18,15 +18,15 @@ OPTIONS = (
     "cluster-enabled yes", "cluster-config-file nodes.conf", "cluster-node-timeout 1500",
     "cluster-require-full-coverage no",  # a node that is out takes its own slots along, and no others
     "cluster-replica-validity-factor 0", "repl-diskless-sync-delay 0", "repl-ping-replica-period 1",
-    "appendonly yes", "appendfsync everysec", "save ''", "maxmemory-policy noeviction",
+    "appendonly yes", "save ''", "maxmemory-policy noeviction",
 )  # fmt: skip
 
 
 class Cluster:
-    def __init__(self, folder: Path, replicas: int = 0) -> None:
+    def __init__(self, folder: Path, replicas: int = 0, appendfsync: str = "everysec") -> None:
         """``replicas``: how many each master has."""
         ports = free_bus_ports(MASTERS * (1 + replicas))
-        self.nodes = [Node(folder / f"node-{port}", *OPTIONS, port=port) for port in ports]
+        self.nodes = [Node(folder / f"node-{port}", *OPTIONS, f"appendfsync {appendfsync}", port=port) for port in ports]
         self.masters = self.nodes[:MASTERS]
         """Those that were masters at the start."""
         self._replicas = replicas
@@ -79,6 +79,15 @@ class Cluster:
                         return next(one for one in self.nodes if one.port == port)
         raise AssertionError(f"nobody holds slot {slot}")
 
+    def holders(self) -> list[Node]:
+        """Every master that holds slots, as the first node that runs sees it, in the order of their slots."""
+        for node in self.nodes:
+            if node.running:
+                rows = node.command("CLUSTER", "SLOTS")
+                ports = dict.fromkeys(port for _, _, (_, port, *_), *_ in sorted(rows))
+                return [next(one for one in self.nodes if one.port == port) for port in ports]
+        raise AssertionError("no node runs")
+
     def migrate(self, slot: int, target: Node) -> bool:
         """Begins an atomic migration, as Valkey does from 9.0 on; false where the server has none. ``holder`` tells its end."""
         try:
@@ -106,7 +115,7 @@ class Cluster:
         """Moves the rest and tells everybody."""
         while int(self.holder(slot).command("CLUSTER", "COUNTKEYSINSLOT", slot)):
             self.move_keys(slot, target)
-        others = [node for node in self.masters if node is not target and node.running]
+        others = [node for node in self.holders() if node is not target]
         for node in (target, *others):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", self.id_of(target))
 
@@ -127,9 +136,9 @@ class Cluster:
 
 
 @contextmanager
-def private_cluster(folder: Path, replicas: int = 0) -> Iterator[Cluster]:
+def private_cluster(folder: Path, replicas: int = 0, appendfsync: str = "everysec") -> Iterator[Cluster]:
     needs_a_binary()
-    cluster = Cluster(folder, replicas)
+    cluster = Cluster(folder, replicas, appendfsync)
     try:
         cluster.start()
         yield cluster

@@ -13,7 +13,7 @@ MASTER = "mymaster"
 SENTINELS = 3
 READY_WITHIN_S = 30.0
 OPTIONS = (
-    "appendonly yes", "appendfsync everysec", "save ''", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0",
+    "appendonly yes", "save ''", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0",
     "repl-ping-replica-period 1",
 )  # fmt: skip
 
@@ -21,9 +21,10 @@ OPTIONS = (
 class Sentinels:
     """The group. ``servers[0]`` is the master at the start."""
 
-    def __init__(self, folder: Path, replicas: int = 1) -> None:
-        master = Node(folder / "server-0", *OPTIONS)
-        follow = (*OPTIONS, f"replicaof 127.0.0.1 {master.port}")
+    def __init__(self, folder: Path, replicas: int = 1, appendfsync: str = "everysec") -> None:
+        options = (*OPTIONS, f"appendfsync {appendfsync}")
+        master = Node(folder / "server-0", *options)
+        follow = (*options, f"replicaof 127.0.0.1 {master.port}")
         self.servers = [master, *(Node(folder / f"server-{number + 1}", *follow) for number in range(replicas))]
         watch = (
             f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {SENTINELS // 2 + 1}",
@@ -62,11 +63,27 @@ class Sentinels:
                 return False
         return True
 
+    def is_whole(self) -> bool:
+        """Whether every server but the master follows it in step, and every sentinel knows them all."""
+        master = self.master()
+        for server in self.servers:
+            role = server.command("ROLE")
+            if (role[0] == "master") is not (server is master):
+                return False
+            if server is not master and (int(role[2]) != master.port or role[3] != "connected"):
+                return False
+        return len(master.command("ROLE")[2]) == len(self.servers) - 1 and self._all_is_known()
+
     def master(self) -> Node:
         """The master, as the first sentinel that runs names it."""
-        sentinel = next(one for one in self.sentinels if one.running)
-        _, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
-        return next(one for one in self.servers if one.port == int(port))
+        return next(self.named())
+
+    def named(self) -> Iterator[Node]:
+        """The master, as each sentinel that runs names it."""
+        for sentinel in self.sentinels:
+            if sentinel.running:
+                _, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
+                yield next(one for one in self.servers if one.port == int(port))
 
     def stop(self) -> None:
         for node in (*self.sentinels, *self.servers):
@@ -74,9 +91,9 @@ class Sentinels:
 
 
 @contextmanager
-def private_sentinels(folder: Path, replicas: int = 1) -> Iterator[Sentinels]:
+def private_sentinels(folder: Path, replicas: int = 1, appendfsync: str = "everysec") -> Iterator[Sentinels]:
     needs_a_binary()
-    group = Sentinels(folder, replicas)
+    group = Sentinels(folder, replicas, appendfsync)
     try:
         group.start()
         yield group

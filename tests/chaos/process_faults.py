@@ -1,0 +1,121 @@
+"""Faults of the service's processes, of their links to Redis and of their clocks."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from tests.chaos.fault_types import LEASE_S, Break, Hit, Kind
+from tests.chaos.stage import Member, Stage
+
+
+def _pick(stage: Stage, service: str, choice: float) -> Member:
+    idle = [member for member in stage.of(service) if not member.busy] or stage.of(service)
+    return idle[int(choice * len(idle))]
+
+
+def _killed(service: str) -> Break:
+    async def run(stage: Stage, choice: float, _: float) -> Hit:
+        member = _pick(stage, service, choice)
+        member.expected_end = True
+        member.process.kill()
+        await stage.replace(member)
+        return (member.name,)
+
+    return run
+
+
+def _stopped(service: str) -> Break:
+    """Told to end, and replaced at once, as in a rolling update."""
+
+    async def run(stage: Stage, choice: float, _: float) -> Hit:
+        member = _pick(stage, service, choice)
+        member.expected_end = True
+        member.process.send(signal.SIGTERM)
+        await stage.replace(member)
+        return (member.name,)
+
+    return run
+
+
+def _frozen(service: str) -> Break:
+    """For a tenth of a lease to three leases: both what a lease outlasts and what it does not."""
+
+    async def run(stage: Stage, choice: float, amount: float) -> Hit:
+        member = _pick(stage, service, choice)
+        member.busy = True
+        member.process.send(signal.SIGSTOP)
+        await asyncio.sleep(LEASE_S * (0.1 + 2.9 * amount))
+        member.process.send(signal.SIGCONT)
+        member.busy = False
+        return (member.name,)
+
+    return run
+
+
+def _any(stage: Stage, choice: float) -> Member:
+    members = [member for member in stage.members if not member.expected_end and not member.busy]
+    return members[int(choice * len(members))]
+
+
+async def _link_cut(stage: Stage, choice: float, _: float) -> Hit:
+    member = _any(stage, choice)
+    member.link.cut()
+    return (member.name,)
+
+
+async def _link_reset(stage: Stage, choice: float, _: float) -> Hit:
+    """The next message is cut in half. Waits until it was: a link that carries nothing has nothing to cut."""
+    member = _any(stage, choice)
+    passed_bytes = member.link.passed_bytes
+    member.link.reset_halfway()
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if member.link.passed_bytes > passed_bytes:
+            break
+    return (member.name,)
+
+
+async def _link_delayed(stage: Stage, choice: float, amount: float) -> Hit:
+    member = _any(stage, choice)
+    member.link.delay_s = 0.02 + 0.4 * amount
+    await asyncio.sleep(1 + amount)
+    member.link.delay_s = 0.0
+    return (member.name,)
+
+
+async def _link_black_hole(stage: Stage, choice: float, amount: float) -> Hit:
+    member = _any(stage, choice)
+    member.link.hold()
+    await asyncio.sleep(LEASE_S * (0.3 + 3 * amount))
+    member.link.release()
+    return (member.name,)
+
+
+async def _clock_stepped(stage: Stage, choice: float, amount: float) -> Hit:
+    """By up to five hours, forwards or backwards, for two seconds; then back."""
+    member = _any(stage, choice)
+    member.step_clock((amount - 0.5) * 36_000)
+    await asyncio.sleep(2)
+    member.step_clock(0.0)
+    return (member.name,)
+
+
+PROCESSES: dict[str, Kind] = {
+    "worker killed": Kind("died", _killed("consumers")),
+    "worker frozen": Kind("frozen", _frozen("consumers")),
+    "worker stopped": Kind("none", _stopped("consumers")),
+    "dispatcher killed": Kind("died", _killed("dispatcher")),
+    "dispatcher frozen": Kind("frozen", _frozen("dispatcher")),
+    "dispatcher stopped": Kind("none", _stopped("dispatcher")),
+    "producer killed": Kind("died", _killed("producer")),
+    "producer frozen": Kind("frozen", _frozen("producer")),
+    "producer stopped": Kind("none", _stopped("producer")),
+    "clock stepped": Kind("stepped", _clock_stepped),
+}
+LINKS: dict[str, Kind] = {
+    "link cut": Kind("cut", _link_cut),
+    "link reset halfway": Kind("cut", _link_reset),
+    "link delayed": Kind("cut", _link_delayed),
+    "link black hole": Kind("cut", _link_black_hole),
+}
