@@ -25,7 +25,7 @@ FROM base AS test
 COPY --from=test-packages /opt/venv /opt/venv
 COPY --chown=app:app . .
 USER app
-CMD ["python", "-m", "pytest", "-n", "auto", "-m", "not containers"]
+CMD ["python", "-m", "pytest", "-n", "auto", "-m", "not containers and not chaos"]
 
 FROM base AS runtime
 COPY --from=packages /opt/venv /opt/venv

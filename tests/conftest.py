@@ -26,6 +26,7 @@ from tests.support.server import chosen_server
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "leaves(*names): keys (without prefix) that the test leaves on purpose")
+    config.addinivalue_line("markers", "chaos: the whole service under faults; not beside other tests, which it would starve")
     config.addinivalue_line("markers", "containers: needs a Docker engine; run by `make test-containers`")
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -32,9 +32,29 @@ SETTLED_WITHIN_S = 90.0
 FOLLOWS_WITHIN_S = 60.0
 """Until every server runs and follows: a sentinel leaves an old master alone for eight seconds."""
 LOOKS_AT_ONCE = 16
-HISTORY = "history.jsonl"
+HISTORY, RULES, ABOUT = "history.jsonl", "rules.json", "about.json"
 STAYS = ("topics", "counts", "finished", "finished:expiry", "dead", "dead:records", "idempotency:", "rate:")
 """What may be left: what is told of finished messages, dead letters, counters, keys with a time to live."""
+
+
+class About(NamedTuple):
+    """What run this was."""
+
+    seed: int
+    seconds: float
+    form: str
+    appendfsync: str
+    durability: str
+
+
+def load(folder: Path) -> History:
+    """The history of a run that has ended, from its folder."""
+    rules = msgspec.json.decode((folder / RULES).read_bytes(), type=Rules)
+    return History(rules, tuple(read([folder / HISTORY, *folder.glob("consumers-*.jsonl")])))
+
+
+def about(folder: Path) -> About:
+    return msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
 
 
 class Run:
@@ -68,9 +88,10 @@ class Run:
                 await self._look_at_keys(stage)
             finally:
                 await stage.close()
-        return History(self._rules(), tuple(read([self.folder / HISTORY, *self.folder.glob("consumers-*.jsonl")])))
+        self._rules()
+        return load(self.folder)
 
-    def _rules(self) -> Rules:
+    def _rules(self) -> None:
         shortest_us = int(RETRY_MS * 1000 * (1 - RETRY_JITTER))
         rules = Rules(
             durability=self.shape.durability,  # type: ignore[arg-type] # one of the three, checked at the command line
@@ -80,8 +101,9 @@ class Run:
             deadline_us=DEADLINE_MS * 1000,
             lease_us=LEASE_MS * 1000,
         )
-        (self.folder / "rules.json").write_bytes(msgspec.json.encode(rules))
-        return rules
+        (self.folder / RULES).write_bytes(msgspec.json.encode(rules))
+        about = About(self.seed, self.seconds, self.shape.form, self.shape.appendfsync, self.shape.durability)
+        (self.folder / ABOUT).write_bytes(msgspec.json.encode(about))
 
     @asynccontextmanager
     async def _callers(self, stage: Stage) -> AsyncIterator[list[Caller]]:
