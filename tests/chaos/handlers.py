@@ -12,7 +12,7 @@ import msgspec
 
 from consumers import Dead, Message, handler
 from tests.chaos.history import End, Ending, Order, Start, append
-from tests.chaos.process import true_us
+from tests.chaos.process import ORDERED, true_us
 
 FOLDER = Path(os.environ.get("CHAOS_FOLDER", "."))
 NAME = os.environ.get("CHAOS_NAME", "")
@@ -45,7 +45,7 @@ class Run:
         """How long it is to take; ends the process where that is what was ordered."""
         order, attempt = self.body.order, self.message.attempt
         if order.kill_runs > 0 and self._is_among_first(order.kill_runs):
-            os._exit(9)
+            os._exit(ORDERED)
         return HANG_S if attempt <= order.hang_attempts else order.sleep_ms / 1000
 
     def _is_among_first(self, count: int) -> bool:

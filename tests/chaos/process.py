@@ -16,7 +16,8 @@ from pathlib import Path
 import time_machine
 
 LOOK_S = 0.02
-
+ORDERED = 9
+"""Exit code of a worker whose handler was told to end it."""
 
 _OFFSET_NS = time.time_ns() - time.monotonic_ns()
 """Taken before anybody lies: the monotonic clock always tells the truth."""

@@ -6,17 +6,23 @@ import asyncio
 import signal
 
 from tests.chaos.fault_types import LEASE_S, Break, Hit, Kind
-from tests.chaos.stage import Member, Stage
+from tests.chaos.stage import SERVICES, Member, Stage
+from tests.support.waiting import eventually
 
 
-def _pick(stage: Stage, service: str, choice: float) -> Member:
-    idle = [member for member in stage.of(service) if not member.busy] or stage.of(service)
-    return idle[int(choice * len(idle))]
+async def _pick(stage: Stage, choice: float, services: tuple[str, ...] = SERVICES) -> Member:
+    """One that is up, and that no other fault is at work on. Waits for one: others may just be starting."""
+
+    def usable() -> list[Member]:
+        return [one for service in services for one in stage.of(service) if one.url and not one.busy]
+
+    found: list[Member] = await eventually(usable, within_s=30, what=f"one of {services} is up")
+    return found[int(choice * len(found))]
 
 
 def _killed(service: str) -> Break:
     async def run(stage: Stage, choice: float, _: float) -> Hit:
-        member = _pick(stage, service, choice)
+        member = await _pick(stage, choice, (service,))
         member.expected_end = True
         member.process.kill()
         await stage.replace(member)
@@ -29,7 +35,7 @@ def _stopped(service: str) -> Break:
     """Told to end, and replaced at once, as in a rolling update."""
 
     async def run(stage: Stage, choice: float, _: float) -> Hit:
-        member = _pick(stage, service, choice)
+        member = await _pick(stage, choice, (service,))
         member.expected_end = True
         member.process.send(signal.SIGTERM)
         await stage.replace(member)
@@ -42,7 +48,7 @@ def _frozen(service: str) -> Break:
     """For a tenth of a lease to three leases: both what a lease outlasts and what it does not."""
 
     async def run(stage: Stage, choice: float, amount: float) -> Hit:
-        member = _pick(stage, service, choice)
+        member = await _pick(stage, choice, (service,))
         member.busy = True
         member.process.send(signal.SIGSTOP)
         await asyncio.sleep(LEASE_S * (0.1 + 2.9 * amount))
@@ -53,20 +59,15 @@ def _frozen(service: str) -> Break:
     return run
 
 
-def _any(stage: Stage, choice: float) -> Member:
-    members = [member for member in stage.members if not member.expected_end and not member.busy]
-    return members[int(choice * len(members))]
-
-
 async def _link_cut(stage: Stage, choice: float, _: float) -> Hit:
-    member = _any(stage, choice)
+    member = await _pick(stage, choice)
     member.link.cut()
     return (member.name,)
 
 
 async def _link_reset(stage: Stage, choice: float, _: float) -> Hit:
     """The next message is cut in half. Waits until it was: a link that carries nothing has nothing to cut."""
-    member = _any(stage, choice)
+    member = await _pick(stage, choice)
     passed_bytes = member.link.passed_bytes
     member.link.reset_halfway()
     for _ in range(200):
@@ -77,7 +78,7 @@ async def _link_reset(stage: Stage, choice: float, _: float) -> Hit:
 
 
 async def _link_delayed(stage: Stage, choice: float, amount: float) -> Hit:
-    member = _any(stage, choice)
+    member = await _pick(stage, choice)
     member.link.delay_s = 0.02 + 0.4 * amount
     await asyncio.sleep(1 + amount)
     member.link.delay_s = 0.0
@@ -85,7 +86,7 @@ async def _link_delayed(stage: Stage, choice: float, amount: float) -> Hit:
 
 
 async def _link_black_hole(stage: Stage, choice: float, amount: float) -> Hit:
-    member = _any(stage, choice)
+    member = await _pick(stage, choice)
     member.link.hold()
     await asyncio.sleep(LEASE_S * (0.3 + 3 * amount))
     member.link.release()
@@ -94,7 +95,7 @@ async def _link_black_hole(stage: Stage, choice: float, amount: float) -> Hit:
 
 async def _clock_stepped(stage: Stage, choice: float, amount: float) -> Hit:
     """By up to five hours, forwards or backwards, for two seconds; then back."""
-    member = _any(stage, choice)
+    member = await _pick(stage, choice)
     member.step_clock((amount - 0.5) * 36_000)
     await asyncio.sleep(2)
     member.step_clock(0.0)

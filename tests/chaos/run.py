@@ -88,6 +88,8 @@ class Run:
                 await self._look_at_keys(stage)
             finally:
                 await stage.close()
+        if stage.crashes:
+            raise AssertionError("\n".join(stage.crashes))
         self._rules()
         return load(self.folder)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from redis.crc import key_slot
 
 from tests.chaos.backing import Backing
 from tests.chaos.link import Link
+from tests.chaos.process import ORDERED
 from tests.support.waiting import eventually
 from tests.system.service import ROOT, Process
 
@@ -70,6 +72,8 @@ class Stage:
         self._numbers = dict.fromkeys(SERVICES, 0)
         self._supervising: asyncio.Task[None] | None = None
         self._spawning: set[asyncio.Task[object]] = set()
+        self.crashes: list[str] = []
+        """Processes that ended though nobody ended them, and how: programmers' errors."""
         self._closing = False
 
     async def start(self) -> None:
@@ -140,18 +144,25 @@ class Stage:
             self._retired.append(member)
         if not self._closing:
             fresh = await self.spawn(member.service)
-            fresh.url = await fresh.process.url()
+            with suppress(AssertionError):  # it has ended before it listened: whoever watches it replaces it
+                fresh.url = await fresh.process.url()
 
     async def _supervise(self) -> None:
         while True:
             await asyncio.sleep(SUPERVISE_S)
             for member in tuple(self.members):
                 if not member.expected_end and member.process.process.poll() is not None:
+                    self._note_end(member, ORDERED)
                     self._died(member.name)
                     member.expected_end = True
                     task = asyncio.create_task(self.replace(member))
                     self._spawning.add(task)
                     task.add_done_callback(self._spawning.discard)
+
+    def _note_end(self, member: Member, *usual: int) -> None:
+        code = member.process.process.returncode
+        if code not in usual:
+            self.crashes.append(f"{member.name} ended with {code}: {member.process.err.read_text()[-2000:]}")
 
     async def is_ready(self) -> bool:
         """Whether every process says so."""
@@ -181,6 +192,7 @@ class Stage:
                 member.process.send(signal.SIGTERM)
         for member in everybody:
             await _end(member.process)
+            self._note_end(member, 0, ORDERED, -signal.SIGKILL)
             await member.link.stop()
         for master in self.backing.masters():
             await master.aclose()
