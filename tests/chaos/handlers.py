@@ -27,11 +27,15 @@ class Body(msgspec.Struct, frozen=True):
     order: Order
 
 
+_body = msgspec.json.Decoder(Body).decode
+"""Made once, here: where several threads are the first to decode a type, msgspec 0.22 may read what is only half made."""
+
+
 class Run:
     """One run of a handler. Leaving it notes how it ended, unless its deadline had taken it away."""
 
     def __init__(self, message: Message) -> None:
-        self.body = msgspec.json.decode(message.body, type=Body)
+        self.body = _body(message.body)
         self.message = message
         self._id = token_hex(8)
         append(
