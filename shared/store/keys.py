@@ -34,6 +34,8 @@ class Keys:
         """SET of every topic ever used."""
         self.mark = f"{self._base}:mark"
         """STRING that is gone a millisecond after it was written: what a wait for safety waits for."""
+        self.trial = f"{self._base}:trial"
+        """STRING on which a process tries, when it starts, whether it may run each command of the scripts."""
         self.wake_channel = f"{self._base}:wake"
         """Pub/Sub channel: ``<topic> <due ms>`` of a message that became its topic's earliest."""
 

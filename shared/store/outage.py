@@ -31,7 +31,7 @@ KINDS = {
     "WRONGPASS": "noauth",
     "NOPERM": "noauth",
     "ACL failure in script": "noauth",
-    "The user executing the script can't run this command": "noauth",
+    "The user executing the script can't": "noauth",
     "max number of clients reached": "clients",
     "DB index is out of range": "database",
     "invalid DB index": "database",
@@ -45,7 +45,7 @@ HINTS = {
 """What to do where waiting alone will hardly help."""
 _REFUSAL = re.compile(
     r"(?:^|[\s-])(LOADING|READONLY|MISCONF|OOM|NOREPLICAS|CLUSTERDOWN|MASTERDOWN|TRYAGAIN|MOVED|ASK|BUSY|UNBLOCKED|NOAUTH|WRONGPASS|NOPERM)\b"
-    r"|(ACL failure in script|The user executing the script can't run this command"
+    r"|(ACL failure in script|The user executing the script can't"
     r"|max number of clients reached|DB index is out of range|invalid DB index|SELECT is not allowed)"
 )
 _CLASSES: tuple[tuple[type[Exception], str], ...] = (

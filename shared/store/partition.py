@@ -18,6 +18,7 @@ from shared.store.commit import GROUPS, Commits
 from shared.store.connect import Client, Connections
 from shared.store.keys import Keys
 from shared.store.outage import outages
+from shared.store.permissions import check_permissions
 from shared.store.preflight import Preflight, inspect
 from shared.store.scripts import Argument, Script
 
@@ -37,6 +38,8 @@ class Partition:
     preflight: Preflight | None = None
     """What its server is like; as old as ``Store.inspect``."""
     _inspected_s: float = 0.0
+    _permitted: bool = False
+    """Whether every command of the scripts was found to be allowed, once."""
     _commits: dict[Durability, Commits] = field(default_factory=dict)
 
     @property
@@ -59,6 +62,7 @@ class Partition:
 
         Raises ``NotSafe`` where that is less than asked, ``InvalidField`` where this server cannot tell, ``Outage``.
         """
+        await self._permit()
         if asked != "memory":
             await self._check(asked)
         if asked == "memory" or (asked == "fsync" and not self._known.can_wait):
@@ -91,7 +95,8 @@ class Partition:
         return self.preflight
 
     async def synchronise(self) -> None:
-        """Reads the server's clock. Raises ``Outage``."""
+        """Reads the server's clock; the first time, looks whether the user may do what the scripts do. Raises ``Outage``."""
+        await self._permit()
 
         async def redis_time_us() -> int:
             seconds, microseconds = await self.client.time()
@@ -99,6 +104,11 @@ class Partition:
 
         with outages():
             await self.clock.synchronise(redis_time_us)
+
+    async def _permit(self) -> None:
+        if not self._permitted:
+            await check_permissions(self.client, self.keys)
+            self._permitted = True
 
     async def register_topics(self, topics: list[str]) -> None:
         """Remembers the topics for ever: one that leaves the settings keeps its messages, and is named. Raises ``Outage``.

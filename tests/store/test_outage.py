@@ -34,6 +34,8 @@ ANSWERS = {
     "NOSCRIPT No matching script. Please use EVAL.": "noscript",
     "ACL failure in script: User mss has no permissions to run the 'xack' command script: on @user_script:1.": "noauth",
     "ERR The user executing the script can't run this command or subcommand script: on @user_script:1.": "noauth",
+    "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments": "noauth",
+    "ERR The user executing the script can't publish to the channel mentioned in the command": "noauth",
     "ERR max number of clients reached": "clients",
     "ERR DB index is out of range": "database",
     "ERR invalid DB index": "database",
