@@ -12,7 +12,7 @@ from shared.store.scripts import ALL
 from tests.docs.blocks import blocks_of
 from tests.docs.make_run import ROOT
 
-PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _FILE = re.compile(r"`((?:shared|producer|dispatcher|consumers|cli|examples|tests|docs)/[\w./-]+)`")
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
