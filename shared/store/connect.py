@@ -25,7 +25,7 @@ from shared.store.outage import outage_of
 Client = Any
 """``redis.asyncio.Redis``. The library types an answer as the union of all that options could make of it; the store knows."""
 _DOUBTFUL = frozenset(
-    {"readonly", "moved", "masterdown", "clusterdown", "loading", "unblocked", "noreplicas", "connection", "timeout"}
+    {"readonly", "moved", "masterdown", "clusterdown", "loading", "unblocked", "noreplicas", "connection", "timeout", "tls"}
 )
 """Kinds of refusal after which the node may not be the right one any more."""
 

@@ -7,6 +7,7 @@ longer text (Redis 6.2: ``ERR Error running script …: @user_script:3: -OOM com
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -40,6 +41,7 @@ KINDS = {
 HINTS = {
     "noauth": "look at the user and the password in Redis.ConnectionString, and at what that user may do",
     "database": "look at the database in Redis.ConnectionString",
+    "tls": "look at the host, the port and the ssl_ options in Redis.ConnectionString, and at the server's certificate",
     "protocol": "what answers there is no Redis: look at host and port in Redis.ConnectionString",
 }
 """What to do where waiting alone will hardly help."""
@@ -68,6 +70,8 @@ _CLASSES: tuple[tuple[type[Exception], str], ...] = (
 
 def outage_of(error: BaseException) -> Outage | None:
     """The outage that an error of the client library stands for; ``None`` where it is none."""
+    if isinstance(error, ssl.SSLError) or (isinstance(error, exceptions.ConnectionError) and "[SSL" in str(error)):
+        return _outage("tls", str(error))
     if isinstance(error, (OSError, TimeoutError)):
         return Outage("timeout" if isinstance(error, TimeoutError) else "connection", str(error) or type(error).__name__)
     if not isinstance(error, exceptions.RedisError):
