@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from producer.auth import authorised
+from producer.auth import authorised, is_local
 from producer.context import SETTINGS, STORE, TOPICS, WATCH
 from producer.limits import limited
 from producer.load import LOAD, Load, bounded
@@ -31,7 +31,7 @@ def make_app(settings: Settings) -> web.Application:
     app.add_routes(ROUTES)
     with warnings.catch_warnings():  # aiohttp-apispec keeps its things under plain string keys
         warnings.simplefilter("ignore", web.NotAppKeyWarning)
-        add_description(app, keyed=bool(settings.auth.keys))
+        add_description(app, keyed=bool(settings.auth.keys), local=is_local(settings.auth))
     return app
 
 

@@ -1,8 +1,15 @@
-"""Who asks, and whether they may: API keys and their scopes. Without keys in the settings everybody may everything."""
+"""Who asks, and whether they may: API keys and their scopes.
+
+Without keys in the settings everybody on this machine may everything, but no page in its browser: a page of another site can let
+its own name point to this machine (DNS rebinding), and then its requests carry that name; or send what a browser sends without
+asking first, and then they carry its origin.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -11,22 +18,54 @@ from producer.middleware import Handler
 from producer.openapi import DOCS_PATHS, scope_of
 from producer.refusal import Refusal
 from shared.api_keys import key_of
-from shared.settings import ApiKeySettings, Scope
+from shared.settings import ApiKeySettings, AuthSettings, Scope
 
 CALLER = web.RequestKey("caller", ApiKeySettings)
 """The key that a request was sent with; absent where there are no keys, and for a stranger."""
 
+NOT_HERE = (
+    "expected localhost or a loopback address: without API keys only this machine is served, by its own name. "
+    "Set Auth.Keys, or Auth.Disabled where something else protects the service"
+)
+
 
 @web.middleware
 async def authorised(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Raises ``Refusal``: 401 without a key that is known, 403 where the scope is missing."""
+    """Raises ``Refusal``: 401 without a key that is known, 403 where the scope is missing, 421 for another machine's name."""
     auth = request.app[SETTINGS].auth
+    if is_local(auth):
+        _check_names(request)
     key = _key(request, auth.keys)
     if key is not None:
         request[CALLER] = key
     if auth.keys and not is_open(request):
         _check(key, scope_of(request.match_info.handler))
     return await handler(request)
+
+
+def is_local(auth: AuthSettings) -> bool:
+    """Whether this machine alone is served."""
+    return not auth.keys and not auth.disabled
+
+
+def _check_names(request: web.Request) -> None:
+    """What is no browser sends no ``Origin``."""
+    named = {
+        "Host": request.headers.get("Host", "localhost"),
+        "Origin": request.headers.get("Origin", "http://localhost").partition("://")[2],
+    }
+    for field, host in named.items():
+        if not is_loopback(host):
+            raise Refusal(421, NOT_HERE, field=field)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host and port name this machine itself: ``localhost`` (RFC 6761) or an address of loopback, on any port."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def is_open(request: web.Request) -> bool:

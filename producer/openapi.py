@@ -37,6 +37,7 @@ _WHY = {
     409: "Too late, or the idempotency key was used for something else.",
     413: "Larger than a limit of the settings.",
     415: "Another media type than the one expected.",
+    421: "Asked by another name than localhost, or from a page of another: without API keys only this machine is served.",
     422: "A field is missing, unknown or wrong.",
     429: "The API key's limit on messages and other requests a second.",
     503: (
@@ -178,10 +179,10 @@ _KEYS = "An API key, as `Authorization: Bearer <key>`. The scope `admin` include
 
 
 class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untyped
-    """aiohttp-apispec with an OpenAPI 3.0 document in place of Swagger 2.0. ``keyed``: whether there are API keys."""
+    """aiohttp-apispec with an OpenAPI 3.0 document in place of Swagger 2.0. For ``keyed`` and ``local`` see below."""
 
-    def __init__(self, *, keyed: bool, **info: Any) -> None:
-        self._keyed = keyed
+    def __init__(self, *, keyed: bool, local: bool, **info: Any) -> None:
+        self._keyed, self._local = keyed, local
         super().__init__(url="/openapi.json", swagger_path="/docs", static_path="/docs/static", **info)
         self.spec = APISpec(openapi_version="3.0.3", plugins=(), **info)
         _, components = msgspec.json.schema_components(_described, ref_template=_REFERENCE)
@@ -197,6 +198,8 @@ class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untype
         operation["parameters"] = in_path + operation["parameters"]
         if self._keyed:
             operation |= _secured(operation, data[_SCOPE])
+        if self._local:
+            operation["responses"]["421"] = _problem(421)
         if method != "head":
             self.spec.path(path=url_path, operations={method: operation})
 
@@ -209,10 +212,14 @@ def _secured(operation: Schema, scope: str) -> Schema:
     return {"security": [{_SECURITY: []}], "description": f"Needs an API key with the scope `{scope}`.", "responses": answers}
 
 
-def add_description(app: web.Application, *, keyed: bool) -> None:
-    """Adds ``/openapi.json`` and ``/docs``. Called after all routes are added. ``keyed``: whether there are API keys."""
+def add_description(app: web.Application, *, keyed: bool, local: bool) -> None:
+    """Adds ``/openapi.json`` and ``/docs``. Called after all routes are added.
+
+    ``keyed``: whether there are API keys. ``local``: whether this machine alone is served.
+    """
     description = Description(
         keyed=keyed,
+        local=local,
         title="Message Scheduling Service",
         version=VERSION,
         info={"description": "Deliver this message at that time.", "license": {"name": "MIT"}},

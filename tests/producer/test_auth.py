@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from aiohttp import web
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from redis.asyncio import Redis
 
+from producer.app import make_app
 from producer.openapi import scope_of
 from producer.routes import ROUTES
 from shared.logs import logger
-from shared.settings import Settings
+from shared.settings import AuthSettings, Settings
 from tests.producer.api import PROBLEM, Api, assert_problem, serve, stored
 from tests.producer.conftest import OpenApi
 from tests.producer.keys import Keyring
 from tests.support.waiting import eventually
+from tests.system.service import Service
 
 NONE = "work-0-" + "0" * 21
 CALLS = {
@@ -58,6 +63,27 @@ def test_every_route_but_health_needs_a_scope_that_is_tried_here() -> None:
         assert scope_of(route.handler) == expected, route.path
 
 
+async def test_every_route_that_is_served_refuses_a_stranger(settings: Settings, ring: Keyring, keyed: Api) -> None:
+    """What the application really routes to, whoever added it: health is open, and the description is while it is public."""
+    server = await serve(ring.asked_for(settings, public_docs=False))
+    app = make_app(ring.asked_for(settings))
+    tried = set()
+    try:
+        for route in app.router.routes():
+            assert route.resource is not None
+            path = route.resource.canonical.replace("{id}", NONE)
+            path += "/index.html" if isinstance(route.resource, web.StaticResource) else ""
+            for url, docs in ((keyed.url, 200), (str(server.make_url("")), 401)):
+                async with keyed.http.request(route.method, f"{url.rstrip('/')}{path}") as answer:
+                    health, described = path.startswith("/health"), path.startswith(("/docs", "/openapi.json"))
+                    assert answer.status in ({200, 503} if health else {docs} if described else {401}), (route.method, path)
+            tried.add((route.method, path))
+    finally:
+        await server.close()
+    assert {("HEAD", "/health"), ("GET", "/openapi.json"), ("DELETE", f"/messages/{NONE}")} <= tried
+    assert len(tried) > len(ROUTES)
+
+
 @pytest.mark.parametrize(
     ("name", "scopes"), [("writer", {"schedule"}), ("reader", {"read"}), ("boss", {"schedule", "read", "admin"})]
 )
@@ -65,9 +91,11 @@ async def test_a_key_opens_what_its_scopes_say(keyed: Api, ring: Keyring, name: 
     """403 names the scope that is missing; ``admin`` includes the others."""
     for scope, calls in CALLS.items():
         for method, path, content in calls:
-            answer = await keyed.call(method, path, content, headers=ring.header(name)) if method != "HEAD" else None
-            if answer is None:
+            if method == "HEAD":  # the same without a body
+                async with keyed.http.head(f"{keyed.url}{path}", headers=ring.header(name)) as head:
+                    assert head.status == (404 if scope in scopes else 403)
                 continue
+            answer = await keyed.call(method, path, content, headers=ring.header(name))
             if scope in scopes:
                 assert answer.status in {200, 404, 422}, (method, path, answer.content)
             else:
@@ -131,6 +159,70 @@ async def test_several_keys_are_valid_at_once_and_one_that_is_removed_is_not(
     await after.accepted("/messages", {"topic": "work"}, headers=new.header("writer-2"))
 
     assert_problem(await after.post("/messages", {"topic": "work"}, headers=old.header("writer-1")), 401, "Authorization")
+
+
+@pytest.mark.leaves("due")
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "mss.localhost", "127.0.0.1", "127.0.0.2:3000", "[::1]:3000"])
+async def test_without_keys_this_machine_is_served_by_its_own_name(api: Api, host: str) -> None:
+    """Whatever it calls itself, on whatever port: a tunnel has another."""
+    await api.accepted("/messages", {"topic": "work"}, headers={"Host": host})
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example.com", "evil.example.com:3000", "127.0.0.1.example.com", "localhost.example.com", "192.0.2.1", "[", "a@b"],
+)
+async def test_without_keys_no_page_of_another_name_is_served(api: Api, redis: Redis, prefix: str, host: str) -> None:
+    """A site that lets its name point to this machine gets nothing out of a browser here, and changes nothing."""
+    for method, path, content in (
+        ("POST", "/messages", {"topic": "work"}),
+        ("GET", f"/messages/{NONE}", None),
+        ("GET", "/health", None),
+    ):
+        answer = await api.call(method, path, content, headers={"Host": host})
+        assert_problem(answer, 421, "Host", says="without API keys only this machine is served")
+    assert await stored(redis, prefix) == {}
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example.com", "http://localhost.example.com:3000", "null", ""])
+async def test_without_keys_no_page_of_another_origin_changes_anything(api: Api, redis: Redis, prefix: str, origin: str) -> None:
+    """Also with what a browser sends without asking first, such as a POST without a body."""
+    for path in (f"/messages/{NONE}/deliver", f"/dead-letters/{NONE}/replay"):
+        assert_problem(await api.post(path, headers={"Origin": origin}), 421, "Origin", says="only this machine is served")
+
+    own = await api.post(f"/messages/{NONE}/deliver", headers={"Origin": "http://localhost:3000"})
+    assert own.status == 404, "Swagger UI sends its own origin"
+
+
+@pytest.mark.leaves("due")
+async def test_with_keys_or_something_else_that_protects_it_any_name_will_do(
+    open_api: OpenApi, keyed: Api, settings: Settings, ring: Keyring
+) -> None:
+    """A proxy hands on the name that the caller used; in containers the service has one of its own."""
+    protected = await open_api(msgspec.structs.replace(settings, auth=AuthSettings(disabled=True)))
+
+    await keyed.accepted("/messages", {"topic": "work"}, headers={"Host": "scheduler.example.com", **ring.header("writer")})
+    await protected.accepted("/messages", {"topic": "work"}, headers={"Host": "producer:3000"})
+
+
+async def test_a_producer_without_keys_does_not_start_on_another_address(settings: Settings, tmp_path: Path) -> None:
+    """It ends with the code of bad settings and says what would do; with ``Auth.Disabled`` it starts, and its log warns."""
+    closed_folder, open_folder = tmp_path / "closed", tmp_path / "open"
+    closed_folder.mkdir()
+    open_folder.mkdir()
+    open_to_all = {"Producer__Host": "0.0.0.0"}
+    closed = Service(settings.redis.connection_string, settings.redis.key_prefix, closed_folder, **open_to_all)
+    told = Service(settings.redis.connection_string, settings.redis.key_prefix, open_folder, **open_to_all, Auth__Disabled="true")
+    try:
+        refused, started = closed.spawn("producer"), told.spawn("producer")
+
+        assert await refused.ended() == 78
+        assert "Make a key with 'python -m cli key', or set Auth.Disabled" in refused.err.read_text()
+        await started.url()
+        assert "Auth.Disabled: whoever reaches 0.0.0.0 may do everything" in started.err.read_text()
+    finally:
+        await closed.stop()
+        await told.stop()
 
 
 async def test_health_needs_no_key_and_tells_strangers_the_status_alone(keyed: Api, ring: Keyring) -> None:

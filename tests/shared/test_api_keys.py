@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 
 import pytest
@@ -33,6 +34,23 @@ def test_each_of_several_keys_is_found(place: int) -> None:
     found = key_of(made[place][0], keys)
 
     assert found is keys[place]
+
+
+def test_every_key_is_compared_and_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the number of equal digits nor the place of the right key shows in the time that it takes."""
+    made = [make_key(f"k{number}") for number in range(3)]
+    keys = [entry(f"k{number}", key_hash) for number, (_, key_hash) in enumerate(made)]
+    compared: list[str] = []
+    compare = hmac.compare_digest
+
+    def noting(given: str, known: str) -> bool:
+        compared.append(known)
+        return compare(given, known)
+
+    monkeypatch.setattr(hmac, "compare_digest", noting)
+
+    assert key_of(made[0][0], keys) is keys[0]
+    assert compared == [key.hash for key in keys]
 
 
 @pytest.mark.parametrize("change", [lambda key: key[:-1], lambda key: key + "x", str.upper, lambda _: "", lambda key: key * 1000])
