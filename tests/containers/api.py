@@ -12,9 +12,9 @@ from tests.support.waiting import eventually
 ENDED = {"delivered", "dead", "expired", "cancelled"}
 
 
-async def call(method: str, url: str, json: object = None) -> tuple[int, Any]:
+async def call(method: str, url: str, json: object = None, **headers: str) -> tuple[int, Any]:
     """Status and JSON of an answer."""
-    async with aiohttp.ClientSession() as http, http.request(method, url, json=json) as answer:
+    async with aiohttp.ClientSession() as http, http.request(method, url, json=json, headers=headers) as answer:
         return answer.status, await answer.json(content_type=None)
 
 

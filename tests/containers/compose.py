@@ -1,4 +1,5 @@
-"""The service of ``compose.yaml`` in a fresh copy of this tree, under a project name and on a port of its own.
+"""The service of ``compose.yaml`` in a fresh copy of this tree, under a project name and on a port of its own. Other compose
+files can be laid over it.
 
 It never touches the containers, the volume or the ``logs/`` of a service that somebody runs from this tree.
 """
@@ -9,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -35,8 +37,9 @@ def slow(message: Message) -> None:
 class Compose:
     """One project. ``up`` starts it, ``remove`` leaves nothing of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *files: str) -> None:
+        """``files``: what is laid over ``compose.yaml``."""
+        self.folder, self._files = folder, ":".join(("compose.yaml", *files))
         self.project = f"mss-test-{token_hex(4)}"
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
         (folder / "logs").mkdir()
@@ -57,7 +60,8 @@ class Compose:
 
     def __call__(self, *words: str, **environment: str) -> str:
         """``docker compose …``; returns what it printed. Raises ``AssertionError`` with all output where it fails."""
-        return _run(["docker", "compose", "--project-name", self.project, *words], self.folder, PRODUCER_PORT="0", **environment)
+        command = ["docker", "compose", "--project-name", self.project, *words]
+        return _run(command, self.folder, PRODUCER_PORT="0", COMPOSE_FILE=self._files, **environment)
 
     def up(self, *words: str) -> None:
         """Returns when all are healthy."""
@@ -72,6 +76,12 @@ class Compose:
         (found,) = json.loads(_run(["docker", "inspect", container], self.folder))
         return dict(found)
 
+    def published(self, services: Iterable[str]) -> set[str]:
+        """Those of the services of which a port can be reached from outside of their network."""
+        names = {service: [one["Name"] for one in self.containers(service)] for service in services}
+        ports = {service: [self.inspect(name)["NetworkSettings"]["Ports"] for name in found] for service, found in names.items()}
+        return {service for service, found in ports.items() for one in found if any(one.values())}
+
     def kill(self, container: str) -> None:
         _run(["docker", "kill", "--signal", "KILL", container], self.folder)
 
@@ -79,12 +89,17 @@ class Compose:
     def url(self) -> str:
         return f"http://{self('port', 'producer', '3000').strip()}"
 
-    def redis(self, *words: str) -> str:
+    def redis(self, *words: str, service: str = "redis") -> str:
         """What ``redis-cli`` shows."""
-        return self("exec", "--no-TTY", "redis", "redis-cli", "--raw", *words)
+        return self("exec", "--no-TTY", service, "redis-cli", "--raw", *words)
 
     def remove(self) -> None:
+        """Fails where anything is left."""
         self("--profile", "test", "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
+        label = f"label=com.docker.compose.project={self.project}"
+        for kind in (["ps", "--all"], ["volume", "ls"], ["network", "ls"], ["image", "ls"]):
+            left = _run(["docker", *kind, "--filter", label, "--quiet"], self.folder)
+            assert left == "", f"docker {' '.join(kind)} still shows {left}"
 
 
 def _run(command: list[str], folder: Path, **environment: str) -> str:

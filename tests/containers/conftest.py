@@ -46,9 +46,25 @@ def fresh_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield copy
 
 
+@pytest.fixture(scope="module")
+def sentinel_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The service behind sentinels, up and healthy. Tests leave every server running, in any role."""
+    with _copy(tmp_path_factory, "compose.sentinel.yaml") as copy:
+        copy.up()
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def cluster_compose(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
+    """The service on a cluster, up and healthy. Tests leave every node running, in any role."""
+    with _copy(tmp_path_factory, "compose.cluster.yaml") as copy:
+        copy.up()
+        yield copy
+
+
 @contextmanager
-def _copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compose]:
-    compose = Compose(tmp_path_factory.mktemp("compose") / "copy")
+def _copy(tmp_path_factory: pytest.TempPathFactory, *files: str) -> Iterator[Compose]:
+    compose = Compose(tmp_path_factory.mktemp("compose") / "copy", *files)
     try:
         yield compose
     finally:
