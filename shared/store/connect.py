@@ -14,67 +14,15 @@ from redis.asyncio import BlockingConnectionPool, Connection, ConnectionPool, Re
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
 from shared.settings import RedisSettings
 from shared.store.address import Node, parse_address
 from shared.store.locate import ASK_S, Locator, View, ask_cluster_node, ask_sentinel
-from shared.store.outage import outage_of
+from shared.store.located import Located, LocatedOverTLS, Named, NamedOverTLS
+from shared.store.names import Names
 
 Client = Any
 """``redis.asyncio.Redis``. The library types an answer as the union of all that options could make of it; the store knows."""
-_DOUBTFUL = frozenset(
-    {"readonly", "moved", "masterdown", "clusterdown", "loading", "unblocked", "noreplicas", "connection", "timeout", "tls"}
-)
-"""Kinds of refusal after which the node may not be the right one any more."""
-
-
-class Located(Connection):
-    """A connection to whichever node holds its slot when it connects."""
-
-    def __init__(self, *, locator: Locator, slot: int, masters_only: bool, **options: Any) -> None:
-        super().__init__(**options)
-        self._locator, self._slot, self._masters_only = locator, slot, masters_only
-        self._node: Node = ("", 0)
-
-    async def connect(self) -> None:
-        """Called by the pool before each use."""
-        if self.is_connected and await self._locator.node(self._slot) != self._node:
-            await self.disconnect(nowait=True)
-        await super().connect()  # type: ignore[no-untyped-call] # the library leaves it untyped
-
-    async def _connect(self) -> None:
-        self._node = self.host, self.port = await self._locator.node(self._slot)
-        try:
-            await super()._connect()  # type: ignore[no-untyped-call] # the library leaves it untyped
-        except (OSError, TimeoutError):
-            self._locator.doubt(self._node)
-            raise
-
-    async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the library's signature
-        await super().on_connect_check_health(check_health=check_health)
-        if not self._masters_only:
-            return
-        await self.send_command("ROLE", check_health=False)
-        role = (await self.read_response())[0]
-        if role != b"master":
-            self._locator.doubt(self._node)
-            raise RedisConnectionError(f"{self._host_error()} is no master")
-
-    async def read_response(self, *arguments: Any, **options: Any) -> Any:
-        try:
-            return await super().read_response(*arguments, **options)
-        except RedisError as error:
-            outage = outage_of(error)
-            if outage is not None and outage.kind in _DOUBTFUL:
-                self._locator.doubt(self._node)
-                self.mark_for_reconnect()  # type: ignore[no-untyped-call] # the library leaves it untyped
-            raise
-
-
-class LocatedOverTLS(Located, SSLConnection):
-    """The same, encrypted."""
 
 
 class Connections:
@@ -83,6 +31,7 @@ class Connections:
     def __init__(self, settings: RedisSettings, name: str) -> None:
         self._settings, self._name = settings, name
         self._address = parse_address(settings.connection_string)
+        self._names = Names()
         self._asked: dict[Node, Client] = {}
         """Sentinels, or nodes of the cluster: a connection to each is kept, since they are asked twice a second."""
         self._locator = self._make_locator()
@@ -115,6 +64,7 @@ class Connections:
         """Closes every client that it made."""
         if self._locator is not None:
             await self._locator.close()
+        await self._names.close()
         for client in (*self._made, *self._asked.values()):
             await client.aclose()
 
@@ -129,7 +79,8 @@ class Connections:
 
         async def ask(node: Node) -> View:
             if node not in self._asked:
-                pool = ConnectionPool(**{**options, "host": node[0], "port": node[1]})
+                named: dict[str, Any] = {"connection_class": self._class(Named, NamedOverTLS), "names": self._names}
+                pool = ConnectionPool(**{**options, **named, "host": node[0], "port": node[1]})
                 self._asked[node] = Redis.from_pool(pool)
             client = self._asked[node]
             return await (ask_sentinel(client, address.master) if address.master else ask_cluster_node(client, node))
@@ -144,14 +95,17 @@ class Connections:
         options = self._options(timeout_s)
         if self._locator is None:
             return options
-        encrypted = options.get("connection_class") is SSLConnection
         return {
             **options,
-            "connection_class": LocatedOverTLS if encrypted else Located,
+            "connection_class": self._class(Located, LocatedOverTLS),
             "locator": self._locator,
+            "names": self._names,
             "slot": slot,
             "masters_only": self._address.form == "sentinel",
         }
+
+    def _class(self, plain: type[Connection], encrypted: type[Connection]) -> type[Connection]:
+        return encrypted if parse_url(self._address.url).get("connection_class") is SSLConnection else plain
 
     def _options(self, timeout_s: float) -> dict[str, Any]:
         given: dict[str, Any] = {**parse_url(self._address.url)}

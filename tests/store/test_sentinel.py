@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from secrets import token_hex
+from typing import Any
 
 import pytest
 
@@ -97,6 +102,37 @@ async def test_one_sentinel_is_enough(group: Sentinels) -> None:
 
     async with opened(group.url) as store:
         await accept(store)
+
+
+async def test_a_name_that_is_looked_up_for_ever_holds_up_nothing_else(group: Sentinels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the server for names is silent about one sentinel, the others are found all the same, and with them the new master.
+
+    The event loop looks names up in threads, here two. The real look-up of a name that is gone takes ten seconds and more.
+    """
+    look_up, over, asked = socket.getaddrinfo, threading.Event(), list[str]()
+
+    def slow_for_one(host: str, *arguments: Any, **options: Any) -> Any:
+        asked.append(host)
+        if host == "gone.example":
+            over.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "nobody answers")
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow_for_one)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
+    names = ",".join(f"localhost:{one.port}" for one in group.sentinels)
+    try:
+        async with opened(f"redis+sentinel://gone.example,{names}/{MASTER}") as store:
+            await accept(store)
+            old = group.servers[0]
+            await eventually(lambda: old.command("WAIT", 1, 100) == 1)
+
+            old.kill()
+
+            await accept(store)
+            assert asked.count("gone.example") == 1
+    finally:
+        over.set()
 
 
 async def test_a_master_that_nobody_knows_is_an_outage_that_names_it(group: Sentinels) -> None:
