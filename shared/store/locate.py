@@ -136,7 +136,7 @@ async def ask_sentinel(client: Any, master: str) -> View:
 
 
 async def ask_cluster_node(client: Any, asked: Node) -> View:
-    """What a node of a cluster knows. A host that is not named is the one that was asked."""
+    """What a node of a cluster knows."""
     pipeline = client.pipeline(transaction=False)
     pipeline.execute_command("CLUSTER", "INFO")
     pipeline.execute_command("CLUSTER", "SLOTS")
@@ -144,5 +144,12 @@ async def ask_cluster_node(client: Any, asked: Node) -> View:
     epoch = _EPOCH.search(info)
     return View(
         int(epoch[1]) if epoch else 0,
-        tuple((first, last, ((host or b"").decode() or asked[0], port)) for first, last, (host, port, *_), *_ in rows),
+        tuple((first, last, (_host(asked, *master), int(master[1]))) for first, last, master, *_ in rows),
     )
+
+
+def _host(asked: Node, host: bytes | None, _port: int, _id: bytes = b"", more: list[bytes] | None = None) -> str:
+    """A host that is not named is the one that was asked; one whose name is not known (``?``) has its address in what follows."""
+    if host == b"?" and more:
+        host = dict(zip(more[::2], more[1::2], strict=True)).get(b"ip", host)
+    return (host or b"").decode() or asked[0]

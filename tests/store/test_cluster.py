@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from secrets import token_hex
 
 import pytest
+from redis.exceptions import ResponseError
 
 from shared.errors import Outage
 from shared.settings import RedisSettings, Settings
@@ -145,6 +146,20 @@ async def test_a_replica_that_takes_over_is_found(tmp_path_factory: pytest.TempP
 
             await eventually(lambda: works(store), within_s=30, what="every partition answers")
             assert set.union(*[await deliver_all(partition) for partition in store.partitions]) == ids
+
+
+async def test_nodes_whose_names_are_unknown_are_found_by_address(own_cluster: Cluster) -> None:
+    """A cluster that prefers names tells ``?`` for a node that has none, or whose name has not come round yet."""
+    try:
+        for node in own_cluster.nodes:
+            node.command("CONFIG", "SET", "cluster-preferred-endpoint-type", "hostname")
+    except ResponseError:
+        pytest.skip("the server knows no names of nodes")
+    assert {row[2][0] for row in own_cluster.nodes[0].command("CLUSTER", "SLOTS")} == {"?"}
+
+    async with opened(own_cluster) as store:
+        ids = await fill(store)
+        assert set.union(*[await deliver_all(partition) for partition in store.partitions]) == ids
 
 
 async def test_a_slot_that_moves_is_followed(own_cluster: Cluster, own_store: Store) -> None:
