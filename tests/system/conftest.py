@@ -19,7 +19,9 @@ async def make_service(server_url: str, prefix: str, tmp_path: Path, redis: Redi
     made: list[Service] = []
 
     def make(redis_url: str = server_url, **settings: object) -> Service:
-        service = Service(redis_url, prefix, tmp_path, **settings)
+        folder = tmp_path / f"service-{len(made) + 1}"
+        folder.mkdir()
+        service = Service(redis_url, prefix, folder, **settings)
         made.append(service)
         return service
 

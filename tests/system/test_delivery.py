@@ -137,3 +137,33 @@ async def test_several_partitions_are_dispatched_and_consumed_without_a_leader(m
     await service.drained()
     assert sorted(one["id"] for one in service.records("start")) == sorted(accepted["ids"])
     assert {message_id.split("-")[1] for message_id in accepted["ids"]} == {"0", "1", "2"}
+
+
+@pytest.mark.leaves("dead")
+async def test_more_partitions_strand_no_message(make_service: MakeService) -> None:
+    """Stored with one partition, a message is found, cancelled, replayed, retried and delivered by processes with four."""
+    before = make_service(Partitions=1, Retry__InitialMs=3000, Retry__Jitter=0)
+    await before.start()
+    orders: dict[str, dict[str, object]] = {
+        "waiting": {"delay": "3s"},
+        "later": {"delay": "1h"},
+        "retrying": {"body": {"fail": 1}},
+        "dead": {"body": {"fail": 1}, "retry": {"max_attempts": 1}},
+    }
+    ids = {name: (await before.call("POST", "/messages", {"topic": "work", **order}))[1]["id"] for name, order in orders.items()}
+    assert (await before.settled(ids["dead"]))["status"] == "dead"
+    await eventually(lambda: ids["retrying"] in {one["id"] for one in before.records("start")}, what="it has failed once")
+    await before.stop()
+
+    after = make_service(Partitions=4)
+    await after.start()
+
+    assert (await after.call("GET", f"/messages/{ids['later']}"))[1]["status"] == "scheduled"
+    assert (await after.call("DELETE", f"/messages/{ids['later']}"))[0] == 200
+    assert [one["id"] for one in (await after.call("GET", "/dead-letters"))[1]["items"]] == [ids["dead"]]
+    assert (await after.call("POST", f"/dead-letters/{ids['dead']}/replay"))[0] == 202
+    assert (await after.settled(ids["waiting"]))["attempts"] == 1
+    assert (await after.settled(ids["retrying"]))["attempts"] == 2
+    dead_again = await after.settled(ids["dead"])
+    assert (dead_again["status"], dead_again["attempts"]) == ("dead", 1)
+    assert (await after.call("GET", f"/messages/{ids['later']}"))[1]["status"] == "cancelled"
