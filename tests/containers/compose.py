@@ -82,6 +82,12 @@ class Compose:
         ports = {service: [self.inspect(name)["NetworkSettings"]["Ports"] for name in found] for service, found in names.items()}
         return {service for service, found in ports.items() for one in found if any(one.values())}
 
+    def stop(self, services: Iterable[str]) -> dict[str, int]:
+        """Stops everything; the exit codes of the services' containers."""
+        names = {service: [one["Name"] for one in self.containers(service)] for service in services}
+        self("stop")
+        return {name: int(self.inspect(name)["State"]["ExitCode"]) for found in names.values() for name in found}
+
     def kill(self, container: str) -> None:
         _run(["docker", "kill", "--signal", "KILL", container], self.folder)
 

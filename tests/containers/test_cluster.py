@@ -69,10 +69,11 @@ async def test_a_master_that_is_killed_is_replaced_by_its_replica(cluster_compos
 
 
 async def test_roles_outlive_containers(cluster_compose: Compose) -> None:
-    """Made anew from their volumes, with other addresses, the nodes find each other by name; what waited is there."""
+    """Stopped, and made anew from their volumes with other addresses, the nodes find each other by name; what waited is there."""
     before = masters(cluster_compose)
     waiting = [await schedule(cluster_compose.url, topic="echo", body="later", delay=LATER_MS) for _ in range(20)]
 
+    assert set(cluster_compose.stop(NODES).values()) == {0}
     cluster_compose("down")
     cluster_compose.up()
 

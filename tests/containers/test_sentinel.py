@@ -54,10 +54,11 @@ async def test_a_master_that_is_killed_is_replaced(sentinel_compose: Compose) ->
 
 
 async def test_roles_outlive_containers(sentinel_compose: Compose) -> None:
-    """Made anew from their volumes, with other addresses, all agree on who was master; what waited is there."""
+    """Stopped, and made anew with other addresses, all agree on who was master; what waited is there."""
     before = master(sentinel_compose)
     waiting = await schedule(sentinel_compose.url, topic="echo", body="later", delay=LATER_MS)
 
+    assert set(sentinel_compose.stop((*SERVERS, *SENTINELS)).values()) == {0}
     sentinel_compose("down")
     sentinel_compose.up()
 
