@@ -2,118 +2,142 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
 
-from tests.chaos.history import Effect
+from tests.chaos.due import judge_due
+from tests.chaos.excuses import explanation, settled, undone, was_late
+from tests.chaos.history import Call
 from tests.chaos.timeline import Message, Ran, Timeline, answered, unsure
-from tests.chaos.verdict import Kind, Verdict, Violation
+from tests.chaos.verdict import Kind, Verdict
 
-UNDONE_US = 3_000_000
-"""What was answered so long before the store died may be forgotten, unless it promised more."""
 TIMER_US = 2_000
 """Handlers note their starts and ends a little after the service does: so much sooner is not too soon."""
-_OUT: frozenset[Effect] = frozenset({"store_refused", "store_died", "failed_over"})
-_DESTROYED: frozenset[Effect] = frozenset({"group_destroyed"})
 
 
 def judge_repeats(message: Message, line: Timeline, verdict: Verdict) -> None:
-    for earlier, later in pairwise(message.runs):
-        if _replayed(message, earlier, later):
-            verdict.allowed["replayed"] += 1
+    for number in range(1, len(message.runs)):
+        _judge_repeat(message, message.runs[:number], message.runs[number], line, verdict)
+
+
+def _judge_repeat(message: Message, before: Sequence[Ran], later: Ran, line: Timeline, verdict: Verdict) -> None:
+    earlier = before[-1]
+    if _judge_against_all(message, before, later, line, verdict):
+        return
+    replay = _replay(message, earlier, later, line)
+    if replay is not None:
+        _judge_replayed(message, replay, earlier, later, line, verdict)
+        return
+    _judge_attempt(message, earlier, later, line, verdict)
+    if _is_ordered(earlier, later, line):
+        _judge_retry(message, earlier, later, line, verdict)
+    elif not _excused(earlier, later, line, verdict):
+        text = f"delivered again without a reason: {_both(earlier, later)}"
+        verdict.violate(_duplicate(earlier, later, line), message.ref, text)
+
+
+def _judge_against_all(message: Message, before: Sequence[Ran], later: Ran, line: Timeline, verdict: Verdict) -> bool:
+    """What no run before may be, not only the last one: still at work in the same worker; at work or delivered with no excuse."""
+    for run in before:
+        runs_still = later.start.at_us < run.over_us
+        if runs_still and run.start.worker == later.start.worker:
+            verdict.violate("overlap", message.ref, f"started while the same worker still ran it: {_both(run, later)}")
+            return True
+        if run is before[-1] or not (runs_still or run.ending == "returned"):
             continue
-        _judge_attempt(message, earlier, later, line, verdict)
-        if (earlier.ending == "failed" or earlier.hung) and later.start.attempt > earlier.start.attempt:
-            _judge_retry(message, earlier, later, line, verdict)
-        else:
-            _judge_duplicate(message, earlier, later, line, verdict)
+        if not _excused(run, later, line, Verdict()):
+            text = f"delivered again without a reason: {_both(run, later)}"
+            verdict.violate(_duplicate(run, later, line), message.ref, text)
+            return True
+    return False
 
 
-def _replayed(message: Message, earlier: Ran, later: Ran) -> bool:
-    """Whether a dead letter was scheduled anew between the two: its attempts start again."""
-    return later.start.attempt <= earlier.start.attempt and any(
-        (answered(call) or unsure(call)) and call.at_us <= later.start.at_us and call.until_us >= earlier.start.at_us
-        for call in message.of("replay")
-    )
+def _duplicate(earlier: Ran, later: Ran, line: Timeline) -> Kind:
+    if later.start.at_us < earlier.over_us:
+        return "overlap"
+    if later.start.at_us > line.faults.settled_by(earlier.start.worker, earlier.over_us):
+        return "repeated"
+    return "duplicate"
+
+
+def _replay(message: Message, earlier: Ran, later: Ran, line: Timeline) -> Call | None:
+    """The call that scheduled it anew between the two, as a dead letter: its attempts start again."""
+    spent = earlier.ending == "dead" or (earlier.ending != "returned" and earlier.start.attempt >= line.rules.max_attempts)
+    lost = _losses(earlier.start.at_us, later, line) > 0 and not settled(earlier, line)
+    if not spent and not lost:
+        return None
+    over_us = earlier.start.at_us if earlier.ending == "none" else earlier.over_us
+    for call in message.of("replay"):
+        if call.at_us > later.start.at_us:
+            continue
+        if answered(call) and call.until_us >= over_us:
+            return call
+        if unsure(call) and (spent or later.start.attempt <= earlier.start.attempt):
+            return call
+    return None
+
+
+def _judge_replayed(message: Message, replay: Call, earlier: Ran, later: Ran, line: Timeline, verdict: Verdict) -> None:
+    verdict.allowed["replayed"] += 1
+    due_us = replay.earliest_us[message.position(replay)]
+    early_us, forgotten = judge_due(message, later, due_us, replay.at_us, line)
+    if forgotten:
+        verdict.undone["a change undone"] += 1
+    elif early_us > 0:
+        text = f"replayed, and started {early_us / 1000:.3f} ms before its time: {_both(earlier, later)}"
+        verdict.violate("early", message.ref, text)
+    if later.start.attempt > 1 + _losses(replay.at_us, later, line):
+        verdict.violate("attempts", message.ref, f"its attempts did not start again with its replay: {_both(earlier, later)}")
 
 
 def _judge_attempt(message: Message, earlier: Ran, later: Ran, line: Timeline, verdict: Verdict) -> None:
     before, after = earlier.start.attempt, later.start.attempt
-    if after < before and line.faults.in_store(_DESTROYED, earlier.start.at_us, later.start.at_us):
-        verdict.allowed["lost attempts forgotten with their group"] += 1
-    elif after < before:
-        text = f"attempt {after} after attempt {before}, and nobody replayed it: {_both(earlier, later)}"
-        verdict.violations.append(Violation("attempts", message.ref, text))
-    elif after > before + 1 and not line.faults.any_loss(earlier.start.at_us, later.start.at_us):
+    lease_us = line.rules.lease_us
+    if after > before + 1 + _losses(earlier.start.at_us, later, line):
         text = f"attempt {after} after attempt {before}, and nothing had been lost: {_both(earlier, later)}"
-        verdict.violations.append(Violation("attempts", message.ref, text))
+        verdict.violate("attempts", message.ref, text)
+    elif after >= before or was_late(earlier, later, line):
+        return
+    elif line.faults.destroyed(earlier.start.at_us - lease_us, later.start.at_us):
+        verdict.allowed["lost attempts forgotten with their group"] += 1
+    elif undone(earlier, later.start.at_us, line):
+        verdict.undone["attempts forgotten"] += 1
+    else:
+        text = f"attempt {after} after attempt {before}, and nobody replayed it: {_both(earlier, later)}"
+        verdict.violate("attempts", message.ref, text)
+
+
+def _is_ordered(earlier: Ran, later: Ran, line: Timeline) -> bool:
+    """Whether this is the retry of a run that failed, or ran past its deadline though nothing had hit its worker."""
+    failed = earlier.ending == "failed" or (earlier.hung and not explanation(earlier, later.start.at_us, line))
+    return failed and later.start.attempt > earlier.start.attempt and later.start.at_us >= earlier.over_us
 
 
 def _judge_retry(message: Message, earlier: Ran, later: Ran, line: Timeline, verdict: Verdict) -> None:
     verdict.retries += 1
     backoff_us = line.rules.retry_us[min(earlier.start.attempt, len(line.rules.retry_us)) - 1]
-    earliest_us = earlier.over_us + backoff_us - TIMER_US
-    hastened = any(
-        (answered(call) or unsure(call)) and call.until_us >= earlier.start.at_us and call.at_us <= later.start.at_us
-        for call in message.of("change", "deliver_now", "replay")
-    ) or any(unsure(call) for call in message.of("change", "deliver_now", "replay"))
-    if later.start.at_us < earliest_us and not hastened and not _explanation(earlier, later, line):
-        text = f"retried {(earliest_us - later.start.at_us) / 1000:.1f} ms before its backoff was over: {_both(earlier, later)}"
-        verdict.violations.append(Violation("early", message.ref, text))
+    due_us = earlier.over_us + backoff_us - TIMER_US
+    early_us, forgotten = judge_due(message, later, due_us, earlier.over_us, line)
+    if forgotten:
+        verdict.undone["a change undone"] += 1
+    elif early_us > 0 and not _excused(earlier, later, line, verdict):
+        verdict.violate("early", message.ref, f"retried {early_us / 1000:.1f} ms before its time: {_both(earlier, later)}")
 
 
-def _judge_duplicate(message: Message, earlier: Ran, later: Ran, line: Timeline, verdict: Verdict) -> None:
-    """A second delivery: only where the first one's worker died, hung or was cut off while it held it."""
-    if earlier.start.worker == later.start.worker and later.start.at_us < earlier.over_us:
-        text = f"started while the same worker still ran it: {_both(earlier, later)}"
-        verdict.violations.append(Violation("overlap", message.ref, text))
-        return
-    reason = _explanation(earlier, later, line)
-    if reason:
+def _excused(earlier: Ran, later: Ran, line: Timeline, verdict: Verdict) -> bool:
+    """Whether a second delivery may be, and counts it by its reason."""
+    if reason := explanation(earlier, later.start.at_us, line):
         verdict.explained[reason] += 1
-        return
-    if _was_late(earlier, later, line):
+    elif was_late(earlier, later, line):
         verdict.allowed["started after its settlement by a worker that had been frozen or cut off"] += 1
-        return
-    if _undone(earlier, line):
-        verdict.undone["a settlement repeated"] += 1
-        return
-    kind: Kind = "duplicate"
-    if later.start.at_us < earlier.over_us:
-        kind = "overlap"
-    elif later.start.at_us > line.faults.settled_by(earlier.start.worker, earlier.over_us):
-        kind = "repeated"
-    verdict.violations.append(Violation(kind, message.ref, f"delivered again without a reason: {_both(earlier, later)}"))
-
-
-def _explanation(earlier: Ran, later: Ran, line: Timeline) -> str:
-    """What had hit the earlier run's worker while it held the delivery: from the start to the settlement."""
-    worker, from_us = earlier.start.worker, earlier.start.at_us
-    until_us = min(line.faults.settled_by(worker, earlier.over_us), later.start.at_us)
-    for effect, reason in _OF_WORKER.items():
-        if line.faults.of(worker, effect, from_us, until_us):
-            return reason
-    if line.faults.in_store(_DESTROYED, from_us, until_us):
-        return "its group was destroyed"
-    if line.faults.in_store(_OUT, from_us, until_us, shortest_us=line.rules.lease_us // 2):
-        return "all were cut off from the store for most of a lease"
-    return ""
-
-
-_OF_WORKER: dict[Effect, str] = {"died": "its worker died", "frozen": "its worker was frozen", "cut": "its worker was cut off"}
-
-
-def _was_late(earlier: Ran, later: Ran, line: Timeline) -> bool:
-    """Whether the later run is that of a worker which had the delivery before, and was frozen or cut off meanwhile."""
-    worker, from_us, until_us = later.start.worker, earlier.start.at_us, later.start.at_us
-    return any(line.faults.of(worker, effect, from_us, until_us) for effect in ("frozen", "cut"))
-
-
-def _undone(earlier: Ran, line: Timeline) -> bool:
-    """Whether the store may have forgotten that the earlier run was settled."""
-    if line.rules.appendfsync == "always":
+    elif what := undone(earlier, later.start.at_us, line):
+        verdict.undone[what] += 1
+    else:
         return False
-    settled_us = line.faults.settled_by(earlier.start.worker, earlier.over_us)
-    return line.faults.store_died_within(earlier.over_us, settled_us - earlier.over_us + UNDONE_US)
+    return True
+
+
+def _losses(from_us: int, later: Ran, line: Timeline) -> int:
+    return line.faults.losses(from_us, later.start.at_us, line.rules.lease_us)
 
 
 def _both(earlier: Ran, later: Ran) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal[
-    "lost", "early", "overlap", "repeated", "duplicate", "attempts", "ran though cancelled", "strange", "contradiction",
+    "lost", "early", "overlap", "repeated", "duplicate", "attempts", "ran though cancelled", "strange", "contradiction", "unsafe",
     "wrongly dead", "unsettled", "refused", "leftover",
 ]  # fmt: skip
 """Ways to break a promise; ``tests.chaos.checker`` says what each means."""
@@ -39,6 +39,9 @@ class Verdict:
     @property
     def ok(self) -> bool:
         return not self.violations
+
+    def violate(self, kind: Kind, ref: str, text: str) -> None:
+        self.violations.append(Violation(kind, ref, text))
 
     def count(self, *kinds: Kind) -> int:
         return sum(1 for violation in self.violations if violation.kind in kinds)
