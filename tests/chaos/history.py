@@ -151,10 +151,14 @@ def append(file: Path, event: AnyEvent) -> None:
 
 
 def read(files: Iterable[Path]) -> list[AnyEvent]:
-    """All whole lines of the files, in the order of time."""
+    """All whole lines of the files, in the order of time. A line that is whole and means nothing raises."""
     decoder, events = msgspec.json.Decoder(AnyEvent), list[AnyEvent]()
     for file in files:
         for line in file.read_bytes().splitlines():
-            if line.startswith(b"{") and line.endswith(b"}"):
+            try:
                 events.append(decoder.decode(line))
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:  # empty, or its writer was killed in the middle of it
+                continue
     return sorted(events, key=lambda event: event.at_us)
