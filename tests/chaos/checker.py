@@ -27,6 +27,7 @@ where no replica had it for sure.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 from tests.chaos.due import judge_due
 from tests.chaos.ends import judge_cancelling, judge_end
@@ -60,7 +61,7 @@ def _judge_message(message: Message, line: Timeline, verdict: Verdict) -> None:
         return
     if message.accepted is not None:
         verdict.accepted += 1
-    _judge_ids(message, verdict)
+    _judge_ids(message, line, verdict)
     judge_end(message, line, verdict)
     judge_cancelling(message, line, verdict)
     _judge_first_start(message, line, verdict)
@@ -81,10 +82,16 @@ def _judge_calls(message: Message, line: Timeline, verdict: Verdict) -> None:
             verdict.violate("unsafe", message.ref, text)
 
 
-def _judge_ids(message: Message, verdict: Verdict) -> None:
-    if any(answered(call) and not call.ids for call in message.of("schedule")):
+def _judge_ids(message: Message, line: Timeline, verdict: Verdict) -> None:
+    calls = message.of("schedule")
+    if any(answered(call) and not call.ids for call in calls):
         verdict.violate("strange", message.ref, "it was accepted, and no id was named")
-    if len(ids := _ids(message)) > 1:
+    ids = _ids(message)
+    if len(ids) <= 1:
+        return
+    if any(forgotten(call, again.at_us, line) for call, again in pairwise(calls)):
+        verdict.undone["a request stored anew"] += 1
+    else:
         verdict.violate("strange", message.ref, f"one request has several ids: {', '.join(sorted(ids))}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.chaos.histories import Told, call, fault, final, judged, kinds, run, schedule
 
@@ -140,6 +141,21 @@ def test_a_retry_that_was_put_off_may_come_at_its_old_time() -> None:
     assert judged(*told, fault("failed_over", 4.3, 4.4)).undone == {"a change undone": 1}
     assert kinds(*told, fault("failed_over", 4.3, 4.4)) == []
     assert kinds(*told) == ["early"]
+
+
+def test_a_request_that_the_store_forgot_is_stored_anew() -> None:
+    """Its repeat gets another id, and the first may have run: where it was forgotten before that, and not answered."""
+    first, again = schedule(1, status=503), schedule(5, ids=("other",))
+    runs = (run(1), run(5, worker="w2", name="other"))
+
+    verdict = judged(first, again, *runs, DELIVERED, fault("failed_over", 2, 2.4))
+    assert verdict.violations == []
+    assert verdict.undone == {"a request stored anew": 1, "a settlement repeated": 1}
+    assert "strange" in kinds(first, again, *runs, DELIVERED)
+    assert "strange" in kinds(first, again, *runs, DELIVERED, fault("failed_over", 5.000001, 5.4))
+    assert "strange" in kinds(again, *runs, DELIVERED, fault("failed_over", 2, 2.4))
+    safe = replace(first, reached="replica")
+    assert "strange" in kinds(safe, again, *runs, DELIVERED, fault("failed_over", 2, 2.4))
 
 
 def test_a_delivery_that_the_store_forgot_may_be_cancelled() -> None:
