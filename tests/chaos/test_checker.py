@@ -132,6 +132,7 @@ def test_a_message_has_one_id_and_an_id_one_message() -> None:
     assert kinds(schedule(), again, run(2), end) == []
     assert kinds(schedule(), schedule(2, ids=("other",)), run(2), end) == ["strange"]
     assert kinds(schedule(), run(1, name="other"), end) == ["strange"]
+    assert kinds(schedule(status=503, ids=("other",)), schedule(2), run(2), end) == []
     assert kinds(schedule(ids=()), run(1), end) == ["strange"]
     assert kinds(schedule(), schedule(2, ids=()), run(2), end) == ["strange"]
     two = (run(1, ref="a", name="x"), run(1.1, ref="b", name="x"), final("delivered", "a"), final("delivered", "b"))

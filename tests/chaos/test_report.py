@@ -21,12 +21,13 @@ def test_a_run_without_violations() -> None:
     lines = reported(
         schedule(1), run(1, ending="failed"), run(2, attempt=2), run(9, worker="w2", attempt=2), DELIVERED,
         replace(fault("cut", 1.9, 2.1, "w1", kind="link cut"), recovered_us=us(2.6)),
-        fault("store_refused", 30, 34.5, kind="read only"),
+        fault("store_refused", 30, 34.5, kind="read only"), fault("store_refused", 40, 41, kind="read only"),
+        fault("died", 50, 59, "dispatcher-1", kind="dispatcher killed"),
     )  # fmt: skip
 
     assert lines == [
         "messages   1 accepted, 3 runs, 1 retries; 1 delivered",
-        "faults     2: 1 link cut, 1 read only",
+        "faults     4: 2 read only, 1 link cut, 1 dispatcher killed",
         "lost       0",
         "early      0",
         "duplicates 1 explained (1 its worker was cut off), 0 unexplained",
@@ -35,6 +36,7 @@ def test_a_run_without_violations() -> None:
         "other      none",
         "longest    outage of the store 4.5 s",
         "recovery   kind of fault          broken for at most   well again after (median, most)",
+        "           dispatcher killed              9.00 s       not measured: others overlapped",
         "           link cut                       0.20 s        0.50 s,  0.50 s",
         "           read only                      4.50 s       not measured: others overlapped",
     ]

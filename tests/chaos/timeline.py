@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.chaos.broken import Faults
-from tests.chaos.history import Call, End, Fault, Final, History, Leftover, Order, Rules, Start
+from tests.chaos.history import Call, End, Fault, Final, History, Leftover, Rules, Start
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,6 @@ class Message:
 
     def of(self, *operations: str) -> list[Call]:
         return [call for call in self.calls if call.operation in operations]
-
-    @property
-    def order(self) -> Order:
-        return next((call.order for call in self.calls if call.operation == "schedule"), Order())
 
     @property
     def accepted(self) -> Call | None:
