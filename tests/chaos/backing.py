@@ -38,6 +38,9 @@ class Backing(Protocol):
     def is_whole(self) -> bool:
         """Whether every server runs and follows, so that one of them may fail (again). Blocks; raises where one is out."""
 
+    def reign(self) -> object:
+        """Changes when a server takes another's place. Blocks; raises where nobody answers."""
+
 
 class OneServer:
     replicas = 1
@@ -54,6 +57,9 @@ class OneServer:
 
     def is_whole(self) -> bool:
         return self.server.is_running()
+
+    def reign(self) -> object:
+        return None
 
 
 class _Nodes:
@@ -86,6 +92,9 @@ class Watched(_Nodes):
     def is_whole(self) -> bool:
         return self.group.is_whole()
 
+    def reign(self) -> object:
+        return self.group.epoch()
+
 
 class Clustered(_Nodes):
     replicas = 1
@@ -102,6 +111,9 @@ class Clustered(_Nodes):
 
     def is_whole(self) -> bool:
         return self.cluster.is_whole()
+
+    def reign(self) -> object:
+        return {node.port for node in self.cluster.holders()}
 
 
 @contextmanager

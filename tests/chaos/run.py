@@ -14,6 +14,7 @@ import aiohttp
 import msgspec
 from redis.exceptions import RedisError
 
+from shared.waiting import end
 from tests.chaos.backing import private_backing
 from tests.chaos.fault_types import holds
 from tests.chaos.faults import KINDS, ONE_AT_A_TIME, mend
@@ -32,6 +33,7 @@ SETTLED_WITHIN_S = 90.0
 FOLLOWS_WITHIN_S = 60.0
 """Until every server runs and follows: a sentinel leaves an old master alone for eight seconds."""
 LOOKS_AT_ONCE = 16
+WATCH_S = 0.2
 HISTORY, RULES, ABOUT = "history.jsonl", "rules.json", "about.json"
 STAYS = ("topics", "counts", "finished", "finished:expiry", "dead", "dead:records", "idempotency:", "rate:")
 """What may be left: what is told of finished messages, dead letters, counters, keys with a time to live."""
@@ -80,10 +82,12 @@ class Run:
             stage = Stage(backing, self.folder, self.shape, self._died)
             try:
                 await stage.start()
+                watching = asyncio.create_task(self._watch_take_overs(stage))
                 async with self._callers(stage) as callers:
                     await self._break_by_plan(stage)
                 await mend(stage)
                 await self._settle(stage)
+                await end(watching)
                 await self._look_at_all(stage, callers)
                 await self._look_at_keys(stage)
             finally:
@@ -190,6 +194,20 @@ class Run:
         except (aiohttp.ClientError, TimeoutError):
             return False
         return False
+
+    async def _watch_take_overs(self, stage: Stage) -> None:
+        """A server that is slow, not dead, may be replaced as well: what that undoes is the same, though nobody meant it."""
+        seen, seen_us = await asyncio.to_thread(stage.backing.reign), true_us()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            asked_us = true_us()
+            try:
+                reign = await asyncio.to_thread(stage.backing.reign)
+            except (RedisError, OSError):
+                continue
+            if reign != seen:
+                self.note(Fault(at_us=seen_us, until_us=true_us(), kind="server replaced", effect="failed_over"))
+            seen, seen_us = reign, asked_us
 
     async def _settle(self, stage: Stage) -> None:
         """Waits until nothing is waiting, ready or running any more; what does not come to that is in the history."""

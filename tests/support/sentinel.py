@@ -12,6 +12,8 @@ from tests.support.nodes import Node, needs_a_binary
 MASTER = "mymaster"
 SENTINELS = 3
 READY_WITHIN_S = 30.0
+DOWN_AFTER_MS = 1500
+"""More than the second between a sentinel's pings: with less a master that has just taken over is taken for dead in its turn."""
 OPTIONS = (
     "appendonly yes", "save ''", "maxmemory-policy noeviction", "repl-diskless-sync-delay 0",
     "repl-ping-replica-period 1",
@@ -28,8 +30,8 @@ class Sentinels:
         self.servers = [master, *(Node(folder / f"server-{number + 1}", *follow) for number in range(replicas))]
         watch = (
             f"sentinel monitor {MASTER} 127.0.0.1 {master.port} {SENTINELS // 2 + 1}",
-            f"sentinel down-after-milliseconds {MASTER} 500",
-            f"sentinel failover-timeout {MASTER} 3000",
+            f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
+            f"sentinel failover-timeout {MASTER} 5000",
         )
         self.sentinels = [Node(folder / f"sentinel-{number}", *watch, sentinel=True) for number in range(SENTINELS)]
 
@@ -84,6 +86,11 @@ class Sentinels:
             if sentinel.running:
                 _, port = sentinel.command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)
                 yield next(one for one in self.servers if one.port == int(port))
+
+    def epoch(self) -> int:
+        """Grows with each fail-over that a sentinel has heard of."""
+        running = [sentinel for sentinel in self.sentinels if sentinel.running]
+        return max(int(sentinel.command("SENTINEL", "MASTER", MASTER)["config-epoch"]) for sentinel in running)
 
     def stop(self) -> None:
         for node in (*self.sentinels, *self.servers):
