@@ -49,16 +49,20 @@ class Commits:
         self._client, self._mark, self._asked = client, mark, asked
         self._replicas, self._wait_ms = settings.replicas, settings.confirm_timeout_ms
         self._waiting: deque[_Waiting] = deque()
-        self._at_work: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The event loop itself keeps no hold of them."""
+        self._looking = 0
+        """Tasks that look for more. One leaves in the very step in which it found nothing: a call after that starts another."""
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """The script's answer, once what it wrote is safe. Raises ``NotSafe``, ``Outage``, and what the script raises."""
         answer = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(script, script.command(keys, arguments), answer))
-        if len(self._at_work) < GROUPS:
+        if self._looking < GROUPS:
+            self._looking += 1
             task = asyncio.create_task(self._work())
-            self._at_work.add(task)
-            task.add_done_callback(self._at_work.discard)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return await answer
 
     async def _work(self) -> None:
@@ -69,6 +73,7 @@ class Commits:
             except Exception as error:  # noqa: BLE001 - each of the group is told, and tells its caller
                 for one in group:
                     _tell(one, _own(error))
+        self._looking -= 1
 
     async def _commit(self, group: list[_Waiting]) -> None:
         with outages():

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from cli.server import BundledServer
@@ -18,8 +19,9 @@ from shared.record import Kind
 from shared.settings import RedisSettings, Settings
 from shared.store import messages
 from shared.store.accept import Draft, Unconfirmed, schedule
-from shared.store.commit import NotSafe
+from shared.store.commit import GROUPS, Commits, NotSafe
 from shared.store.partition import Store
+from shared.store.scripts import RENEW
 from tests.support.server import chosen_binary, private_server
 from tests.support.waiting import eventually
 
@@ -225,3 +227,33 @@ async def test_an_old_server_without_always_cannot_tell(settings: Settings, tmp_
         async with opened(settings, server) as store:
             with pytest.raises(InvalidField, match="too old to tell, and appendfsync is not known to be 'always'"):
                 await schedule(store, [draft()], asked="fsync")
+
+
+@needs_waitaof
+async def test_a_call_that_comes_as_all_groups_end_is_not_left_behind(settings: Settings, tmp_path: Path) -> None:
+    """Groups that wait for the same write to the disk end in one step; whoever calls in that step is answered as well."""
+    with private_server(tmp_path / "own", "--appendfsync", "everysec") as server:
+        async with opened(settings, server) as store:
+            partition, begun, ended = store.partitions[0], list[None](), list[None]()
+            commits = Commits(partition.waiting(5, GROUPS), partition.keys.mark, "fsync", store.settings.redis)
+
+            async def call() -> None:
+                begun.append(None)
+                await commits.run(RENEW, [], ["group", "worker"])
+                if not ended:  # the first of the four calls again, at once
+                    ended.append(None)
+                    await commits.run(RENEW, [], ["group", "worker"])
+
+            calls = list[asyncio.Task[None]]()
+            await commits.run(RENEW, [], ["group", "worker"])
+            for _ in range(5):
+                begun.clear()
+                ended.clear()
+                calls.clear()
+                for _ in range(GROUPS):  # a group each: the next call comes when the one before is on its way
+                    calls.append(asyncio.create_task(call()))
+                    await eventually(lambda: len(begun) == len(calls) and not commits._waiting)
+                with SyncRedis(port=server.port) as client:  # the loop is busy with something else until all are answered
+                    while client.info("clients")["blocked_clients"]:
+                        pass
+                await asyncio.wait_for(asyncio.gather(*calls), 5)
