@@ -20,7 +20,7 @@ from consumers.pools import Pools
 from consumers.registry import Handler
 from consumers.verdict import describe, finished, lease_of, put_back, spent, unreadable, verdict
 from shared.logs import logger
-from shared.record import NewerRecord, Record, UnreadableRecord, decode_record
+from shared.record import NewerRecord, UnreadableRecord, decode_record
 from shared.settings import Settings
 from shared.store.entries import Entry, Lease, Settlement
 
@@ -150,11 +150,16 @@ class Runner:
             delivery.end()
             line.settler.report(burial)
             return
-        if _expired(delivery.record, line.partition.clock.now_ms()):
-            delivery.end()
-            line.settler.report(finished(delivery, "expired", line.partition.clock.now_ms(), self._name))
+        if _expired(delivery):
+            self._expire(delivery)
             return
         self.pools.take(delivery, first=first)
+
+    def _expire(self, delivery: Delivery) -> None:
+        """From any thread."""
+        delivery.end()
+        settlement = finished(delivery, "expired", delivery.clock.now_ms(), self._name)
+        self.lines[delivery.partition].settler.report(settlement)
 
     def _lost(self, delivery: Delivery) -> None:
         """The lease is another's. What waits is dropped; what runs is left to end, and will not be settled."""
@@ -183,11 +188,15 @@ class Runner:
 
     def _may_start(self, delivery: Delivery) -> bool:
         """In a pool's thread."""
-        if not delivery.lost and time.monotonic() - delivery.confirmed_s < self._fresh_s:
-            return True
-        self.counts["stale"] += 1
-        self._loop.call_soon_threadsafe(self._drop_stale, delivery, delivery.lease)
-        return False
+        if delivery.lost or time.monotonic() - delivery.confirmed_s >= self._fresh_s:
+            self.counts["stale"] += 1
+            self._loop.call_soon_threadsafe(self._drop_stale, delivery, delivery.lease)
+            return False
+        if _expired(delivery):  # while it waited for its slot
+            self._expire(delivery)
+            self._loop.call_soon_threadsafe(self._freed, delivery, None)
+            return False
+        return True
 
     def _drop_stale(self, delivery: Delivery, lease: Lease) -> None:
         if delivery.lease == lease:
@@ -236,8 +245,9 @@ class Runner:
                 raise TooManyAbandoned(f"{self.pools.abandoned} handlers are stuck past their deadline")
 
 
-def _expired(record: Record, now_ms: int) -> bool:
-    return record.options.expires_ms is not None and now_ms >= record.options.expires_ms
+def _expired(delivery: Delivery) -> bool:
+    expires_ms = delivery.record.options.expires_ms
+    return expires_ms is not None and delivery.clock.now_ms() >= expires_ms
 
 
 def _log_failure(delivery: Delivery, error: BaseException, settlement: Settlement) -> None:

@@ -205,6 +205,27 @@ async def test_an_expired_message_is_not_started(make_worker: MakeWorker, flow: 
     assert (await flow.view(expired)).attempts == 0
 
 
+async def test_a_message_that_expires_while_it_waits_for_a_slot_is_not_started(
+    make_worker: MakeWorker, flow: Flow, log: Log
+) -> None:
+    """It was read in time and its turn came too late: it ends as expired, without an attempt, and its room is free again."""
+    clock = flow.store.partitions[0].clock
+    worker = await make_worker(alpha=make_handler(log.handle))
+    expires_ms = clock.now_ms() + 300
+    (message_id,) = await flow.ready(1, options=Options(expires_ms=expires_ms))
+    line = worker._lines[0]
+    await line.reader.run_once()
+    assert (len(worker.runner.held), line.settler.backlog) == (1, 0)
+    await eventually(lambda: clock.now_ms() >= expires_ms)
+
+    worker.runner.pools.start()
+
+    await eventually(lambda: line.settler.backlog == 1)
+    await line.settler.run_once()
+    assert (log.ids, await _settled(flow, message_id)) == ([], ["expired"])
+    assert (len(worker.runner.held), worker.runner.pools.held) == (0, 0)
+
+
 @pytest.mark.leaves("dead")
 async def test_an_unreadable_entry_is_buried_and_holds_nobody_up(make_worker: MakeWorker, flow: Flow, log: Log) -> None:
     """An entry that is no record goes to the dead letters as it is; its neighbours are delivered."""
