@@ -12,7 +12,7 @@ from shared.settings import Settings
 from shared.settings_file import explicit
 from shared.store.address import describe_address
 from shared.store.partition import Store, report
-from shared.waiting import until_it_works
+from shared.waiting import end, until_it_works
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> int:
@@ -27,17 +27,20 @@ async def main(settings: Settings, stop: asyncio.Event) -> int:
     )
     await probe.start()
     logger.info("Redis at {}", describe_address(settings.redis.connection_string))
-    start = asyncio.create_task(until_it_works("start", store.synchronise))
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({start, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if start.done():
-        start.result()
-        await report(store)
+    introduction = asyncio.create_task(_introduce(store))
+    try:
         await dispatcher.run(stop)
-    start.cancel()
+    finally:
+        await end(introduction)
     await probe.stop()
     await store.close()
     return 0
+
+
+async def _introduce(store: Store) -> None:
+    """Says what the servers are as soon as all of them answer. Nobody waits for it: those that answer are worked with."""
+    await until_it_works("start", store.synchronise)
+    await report(store)
 
 
 if __name__ == "__main__":

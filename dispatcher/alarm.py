@@ -25,8 +25,9 @@ BEHIND_S = 0.003
 class Alarm:
     """Runs ``work`` at the time it was set for, and once more for each ring that came while it ran."""
 
-    def __init__(self, scheduler: AsyncIOScheduler, work: Callable[[], Awaitable[None]]) -> None:
-        self._scheduler = scheduler
+    def __init__(self, scheduler: AsyncIOScheduler, work: Callable[[], Awaitable[None]], job: str = JOB) -> None:
+        """``job``: the name of its job, of which there is one in the scheduler."""
+        self._scheduler, self._job = scheduler, job
         self._work = work
         self._timer: asyncio.TimerHandle | None = None
         self._at_s: float | None = None
@@ -52,7 +53,7 @@ class Alarm:
         self._scheduler.add_job(
             self.ring,
             DateTrigger(datetime.now(UTC) + timedelta(seconds=wait_s)),
-            id=JOB,
+            id=self._job,
             replace_existing=True,
             misfire_grace_time=None,  # however late: run it
             coalesce=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shared.errors import Outage
 from shared.logs import logger
 from shared.settings import Settings
 from shared.store import due, topics
@@ -22,10 +23,17 @@ class Janitor:
         self._gone_after_ms = max(GONE_AFTER_MS, GONE_AFTER_LEASES * settings.consumers.lease_ms)
 
     async def run_once(self) -> None:
-        """Raises ``Outage``."""
-        for partition in self._store.partitions:
-            await self._trim(partition)
-            await self._remove_gone_consumers(partition)
+        """Raises ``Outage``, after all servers had their turn."""
+        outage: Outage | None = None
+        for partitions in self._store.by_server():
+            try:
+                for partition in partitions:
+                    await self._trim(partition)
+                    await self._remove_gone_consumers(partition)
+            except Outage as error:
+                outage = error
+        if outage is not None:
+            raise outage
 
     async def _trim(self, partition: Partition) -> None:
         while True:

@@ -10,25 +10,25 @@ work           runs                     by         does
 ``clock``      every 5 seconds          loop       reads Redis's clock
 =============  =======================  =========  =========================================================
 
-What must go on when the host's wall clock is stepped runs by the event loop's monotonic clock, not by APScheduler's.
+``dispatch``, ``wake-ups`` and ``tick`` are there once for each server (``dispatcher/passes.py``). What must go on when the
+host's wall clock is stepped runs by the event loop's monotonic clock, not by APScheduler's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from dispatcher.alarm import Alarm
-from dispatcher.forwarder import Forwarder
 from dispatcher.janitor import Janitor
+from dispatcher.passes import Passes, every
 from shared.errors import Outage
 from shared.settings import Settings
-from shared.store.due import WakeUps
-from shared.store.partition import Partition, Store
+from shared.store.partition import Store
 from shared.waiting import OutageWatch, end
 
 CLOCK_S = 5
@@ -42,14 +42,9 @@ class Dispatcher:
         self._store = store
         self._settings = settings
         self._scheduler = AsyncIOScheduler(timezone="UTC")
-        self._alarm = Alarm(self._scheduler, self._pass)
-        self.forwarder = Forwarder(store.partitions, list(settings.all_topics()), settings.dispatcher)
+        self.passes = [Passes(self._scheduler, partitions, settings, self._crashed) for partitions in store.by_server()]
         self._janitor = Janitor(store, settings)
-        self._passes = OutageWatch("dispatch")
-        self._listening = OutageWatch("wake-ups")
         self._upkeep = OutageWatch("upkeep")
-        self._last_pass_s = time.monotonic()
-        self._outages: dict[str, int] = {}
         self._crash = asyncio.get_running_loop().create_future()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -64,10 +59,10 @@ class Dispatcher:
             max_instances=1,
         )
         self._scheduler.start()
-        loops = [asyncio.create_task(self._listen(partition)) for partition in self._store.partitions]
-        loops.append(asyncio.create_task(_every(self._settings.dispatcher.tick_ms / 1000, self._alarm.ring)))
-        loops.append(asyncio.create_task(_every(CLOCK_S, self._guarded(self._store.synchronise))))
-        self._alarm.set(time.monotonic())
+        loops = [asyncio.create_task(loop) for passes in self.passes for loop in passes.loops()]
+        loops.append(asyncio.create_task(every(CLOCK_S, self._guarded(self._store.synchronise))))
+        for passes in self.passes:
+            passes.alarm.set(time.monotonic())
         stopping = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({stopping, self._crash, *loops}, return_when=asyncio.FIRST_COMPLETED)
@@ -76,38 +71,8 @@ class Dispatcher:
                     ended.result()
         finally:
             await end(stopping, *loops)
-            await self._alarm.stop()
+            await asyncio.gather(*(passes.alarm.stop() for passes in self.passes))
             self._scheduler.shutdown(wait=False)
-
-    async def _pass(self) -> None:
-        try:
-            done = await self.forwarder.run_once()
-        except Outage as outage:
-            self._outages[outage.kind] = self._outages.get(outage.kind, 0) + 1
-            self._alarm.set(time.monotonic() + self._passes.failed(outage))
-            return
-        except Exception as error:
-            self._crashed(error)
-            raise
-        self._passes.worked()
-        self._last_pass_s = time.monotonic()
-        if done.next_due_s is not None:
-            self._alarm.set(done.next_due_s)
-
-    async def _listen(self, partition: Partition) -> None:
-        wake_ups = WakeUps(partition)
-        try:
-            while True:
-                try:
-                    wake_up = await wake_ups.next()
-                except Outage as outage:
-                    await asyncio.sleep(self._listening.failed(outage))
-                    continue
-                self._listening.worked()
-                if wake_up is not None:
-                    self._alarm.set(partition.clock.monotonic_s(wake_up[1]))
-        finally:
-            await wake_ups.close()
 
     def _guarded(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def guarded() -> None:
@@ -128,14 +93,17 @@ class Dispatcher:
             self._crash.set_exception(error)
 
     async def health(self) -> tuple[bool, dict[str, Any]]:
-        """Ready while passes are completed."""
-        silence_s = time.monotonic() - self._last_pass_s
-        ready = silence_s < max(UNREADY_AFTER_S, 3 * self._settings.dispatcher.tick_ms / 1000)
-        reasons = [] if ready else [f"no pass completed for {silence_s:.1f} s: {self._passes.last or 'no answer yet'}"]
-        return ready, {"moved": self.forwarder.moved, "outages": self._outages, "reasons": reasons}
+        """Ready while passes are completed, on every server."""
+        limit_s = max(UNREADY_AFTER_S, 3 * self._settings.dispatcher.tick_ms / 1000)
+        reasons, outages = [], Counter[str]()
+        for passes in self.passes:
+            silence_s = time.monotonic() - passes.completed_s
+            if silence_s >= limit_s:
+                reasons.append(f"no pass completed for {silence_s:.1f} s: {passes.watch.last or 'no answer yet'}")
+            outages += passes.outages
+        return not reasons, {"moved": self.moved, "outages": dict(outages), "reasons": reasons}
 
-
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-    while True:
-        await asyncio.sleep(seconds)
-        await work()
+    @property
+    def moved(self) -> int:
+        """Messages moved since the start."""
+        return sum(passes.forwarder.moved for passes in self.passes)

@@ -153,11 +153,11 @@ class Store:
     async def inspect(self) -> Preflight:
         """Looks at every server; gives the first with the warnings of all. Raises ``Outage``."""
         replicas = self.settings.redis.replicas if self.settings.durability == "replica" else 0
-        await asyncio.gather(*(one[0].inspect(replicas) for one in self._by_client()))
-        for first, *others in self._by_client():
+        await asyncio.gather(*(one[0].inspect(replicas) for one in self.by_server()))
+        for first, *others in self.by_server():
             for other in others:
                 other.take_preflight(first)
-        found = [one[0].preflight for one in self._by_client()]
+        found = [one[0].preflight for one in self.by_server()]
         warnings = tuple(dict.fromkeys(warning for one in found if one for warning in one.warnings))
         assert found[0] is not None  # noqa: S101 - just looked at
         return replace(found[0], warnings=(*warnings, *self._clock_warnings()))
@@ -173,8 +173,8 @@ class Store:
             return []
         return [f"this host's clock differs from Redis's by {furthest_ms} ms: only Redis's counts, but a clock is wrong"]
 
-    def _by_client(self) -> list[list[Partition]]:
-        """Partitions that share their connections, and so their server."""
+    def by_server(self) -> list[list[Partition]]:
+        """Partitions that share their connections, and so their server. In a cluster each stands alone: its node may change."""
         groups: dict[int, list[Partition]] = {}
         for partition in self.partitions:
             groups.setdefault(id(partition.client), []).append(partition)

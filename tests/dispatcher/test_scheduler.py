@@ -46,8 +46,8 @@ async def _at_work(*dispatchers: Dispatcher) -> AsyncIterator[None]:
 
 async def _passed(dispatcher: Dispatcher) -> None:
     """Until a pass was completed after now."""
-    before_s = dispatcher._last_pass_s
-    await eventually(lambda: dispatcher._last_pass_s > before_s, what="a pass")
+    before_s = dispatcher.passes[0].completed_s
+    await eventually(lambda: dispatcher.passes[0].completed_s > before_s, what="a pass")
 
 
 @dataclass
@@ -100,7 +100,7 @@ async def test_an_earlier_arrival_wakes_it(store: Store, waiting: Waiting) -> No
 
     async with _at_work(dispatcher):
         await eventually(lambda: _listens(waiting), what="it listens")
-        await eventually(lambda: dispatcher._alarm._at_s is not None, what="it sleeps")
+        await eventually(lambda: dispatcher.passes[0].alarm._at_s is not None, what="it sleeps")
         await schedule(store, [Draft("alpha", "text", b"hello", delay_ms=30)])
         await eventually(lambda: _is_left(waiting, 1), what="the earlier one is moved")
 
@@ -121,7 +121,7 @@ async def test_the_tick_finds_what_no_wake_up_told_of(store: Store, waiting: Wai
     async with _at_work(dispatcher):
         await _passed(dispatcher)
         await waiting.put(1, waiting.now_ms() - 1)
-        await eventually(lambda: dispatcher.forwarder.moved == 1, what="the tick moves it")
+        await eventually(lambda: dispatcher.moved == 1, what="the tick moves it")
 
     assert len(await waiting.moved()) == 1
 
@@ -149,7 +149,7 @@ async def test_several_dispatchers_move_each_message_once(store: Store, waiting:
     dispatchers = [_made(store, tick_ms=10) for _ in range(3)]
 
     async with _at_work(*dispatchers):
-        await eventually(lambda: sum(one.forwarder.moved for one in dispatchers) == 300, what="all are moved")
+        await eventually(lambda: sum(one.moved for one in dispatchers) == 300, what="all are moved")
 
     assert len(await waiting.moved()) == 300
     assert await waiting.left() == 0
@@ -165,9 +165,9 @@ async def test_stopping_is_prompt_and_leaves_nothing_running(store: Store, waiti
 
     await eventually(lambda: asyncio.all_tasks() <= before, what="its tasks ended")
 
-    passed_s = dispatcher._last_pass_s
-    await dispatcher._alarm.ring()
-    assert dispatcher._last_pass_s == passed_s
+    passed_s = dispatcher.passes[0].completed_s
+    await dispatcher.passes[0].alarm.ring()
+    assert dispatcher.passes[0].completed_s == passed_s
 
 
 # --- outages and errors -----------------------------------------------------------------------------------------------
@@ -180,14 +180,14 @@ async def test_a_pass_that_fails_by_an_outage_is_repeated(own: Own) -> None:
     async with _at_work(dispatcher):
         await _passed(dispatcher)
         await schedule(own.store, [Draft("alpha", "text", b"hello", delay_ms=100)])
-        await eventually(lambda: dispatcher._alarm._at_s is not None, what="it sleeps")
+        await eventually(lambda: dispatcher.passes[0].alarm._at_s is not None, what="it sleeps")
         own.server.kill()
-        await eventually(lambda: dispatcher._passes.failures > 1, what="passes fail again and again")
-        assert dispatcher._outages.keys() <= {"connection", "timeout"}
+        await eventually(lambda: dispatcher.passes[0].watch.failures > 1, what="passes fail again and again")
+        assert dispatcher.passes[0].outages.keys() <= {"connection", "timeout"}
         own.server.start()
-        await eventually(lambda: dispatcher.forwarder.moved == 1, what="it is moved")
+        await eventually(lambda: dispatcher.moved == 1, what="it is moved")
 
-    assert dispatcher._passes.failures == 0
+    assert dispatcher.passes[0].watch.failures == 0
     ((added, due),) = await own.waiting.moved()
     assert added >= due
 
@@ -199,11 +199,11 @@ async def test_it_hears_of_arrivals_again_after_an_outage(own: Own) -> None:
     async with _at_work(dispatcher):
         await eventually(lambda: _listens(own.waiting))
         own.server.kill()
-        await eventually(lambda: dispatcher._listening.failures > 0, what="it notices")
+        await eventually(lambda: dispatcher.passes[0].listening.failures > 0, what="it notices")
         own.server.start()
         await eventually(lambda: _listens(own.waiting), what="it listens again")
         await schedule(own.store, [Draft("alpha", "text", b"hello")])
-        await eventually(lambda: dispatcher.forwarder.moved == 1, what="it is moved")
+        await eventually(lambda: dispatcher.moved == 1, what="it is moved")
 
 
 async def test_a_programmers_error_ends_it(store: Store, waiting: Waiting) -> None:
@@ -291,7 +291,7 @@ async def test_health_counts_what_was_moved(store: Store, waiting: Waiting) -> N
     dispatcher = _made(store)
 
     async with _at_work(dispatcher):
-        await eventually(lambda: dispatcher.forwarder.moved == 25)
+        await eventually(lambda: dispatcher.moved == 25)
 
     assert (await dispatcher.health())[1]["moved"] == 25
     await waiting.redis.delete(store.partitions[0].keys.stream("alpha"), store.partitions[0].keys.index)
