@@ -75,6 +75,8 @@ class Line:
         self._kept = ExitStack()
         """Room that the readers leave to a stuck delivery until the next claim."""
         self._owners_first_until_s = 0.0
+        self.opened = False
+        """Whether its clock was read and its groups were looked for: before that nothing is read or claimed."""
         self.claimed = 0
         self._watches = {what: OutageWatch(what) for what in ("renew", "claim", "upkeep")}
         self.reader = Reader(
@@ -93,15 +95,19 @@ class Line:
         return delivery.lease if delivery is not None and not delivery.lost else None
 
     def tasks(self) -> dict[str, asyncio.Task[None]]:
-        """Starts everything; the names tell what each does."""
+        """Starts everything; the names tell what each does. Lines open apart: one server's outage keeps no other's work back."""
         lease_s = self._settings.lease_ms / 1000
         return {
-            "read": asyncio.create_task(self.reader.run()),
+            "read": asyncio.create_task(self._open_and_read()),
             "settle": asyncio.create_task(self.settler.run()),
             "renew": asyncio.create_task(self._every(lease_s / RENEWALS_PER_LEASE, "renew", self.renew_once)),
             "claim": asyncio.create_task(self._every(min(CLAIM_TICK_S, lease_s / 4), "claim", self.claim_once)),
             "upkeep": asyncio.create_task(self._every(UPKEEP_S, "upkeep", self.upkeep_once)),
         }
+
+    async def _open_and_read(self) -> None:
+        await self.open()
+        await self.reader.run()
 
     async def _every(self, seconds: float, what: str, work: Callable[[], object]) -> None:
         """After an outage the next try comes sooner, not later: a lease runs out meanwhile."""
@@ -159,6 +165,8 @@ class Line:
 
     async def claim_once(self) -> int:
         """Takes stuck deliveries into free slots. Returns how many. Raises ``Outage``."""
+        if not self.opened:
+            return 0
         self.give_back_room()
         if time.monotonic() < self._owners_first_until_s:
             await self.partition.synchronise()  # an outage that goes on prolongs this: it counts from the outage's end
@@ -219,3 +227,4 @@ class Line:
         """Makes ready what the tasks need: the clock, the groups. Waits out outages."""
         await until_it_works("start", self.partition.synchronise)
         await until_it_works("start", self.deliveries.create_groups)
+        self.opened = True

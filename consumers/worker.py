@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 from consumers.line import Line
@@ -66,14 +67,8 @@ class Worker:
 
     async def _run(self, stop: asyncio.Event) -> None:
         self.runner.pools.start()
-        opening = asyncio.create_task(self._open())
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not opening.done():
-            await end(opening)
-            return
-        opening.result()
         tasks = [line.tasks() for line in self._lines]
+        stopping = asyncio.create_task(stop.wait())
         deadlines = asyncio.create_task(self.runner.watch_deadlines())
         every: set[asyncio.Task[Any]] = {deadlines, stopping, *(task for line in tasks for task in line.values())}
         try:
@@ -84,10 +79,6 @@ class Worker:
                 raise failed
         finally:
             await end(*every)
-
-    async def _open(self) -> None:
-        for line in self._lines:
-            await line.open()
 
     async def _stop(self, tasks: list[dict[str, asyncio.Task[None]]]) -> None:
         self.runner.stopping = True
@@ -120,16 +111,13 @@ class Worker:
             logger.warning("while stopping: {}", error or "no answer in time")
 
     async def _hand_back(self) -> None:
-        for line in self._lines:
-            await line.hand_back_unknown()
+        await _all(line.hand_back_unknown() for line in self._lines if line.opened)
 
     async def _flush(self) -> None:
-        for line in self._lines:
-            await line.settler.flush()
+        await _all(line.settler.flush() for line in self._lines)
 
     async def _leave(self) -> None:
-        for line in self._lines:
-            await line.leave()
+        await _all(line.leave() for line in self._lines if line.opened)
 
     async def _finish_running(self, until_s: float) -> None:
         while time.monotonic() < until_s and self.runner.pools.held:  # noqa: ASYNC110 - threads know no event
@@ -148,3 +136,10 @@ class Worker:
             "reasons": reasons,
         }
         return not reasons, details
+
+
+async def _all(works: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Side by side, so that a server that does not answer takes no time from the others. Raises the first error at the end."""
+    for result in await asyncio.gather(*works, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result

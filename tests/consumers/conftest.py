@@ -41,7 +41,8 @@ class Workers:
     async def make(self, name: str = "worker-1", **handlers: Handler) -> Worker:
         worker = Worker(self._store, self._store.settings, handlers or {topic: make_handler() for topic in TOPICS}, name)
         self._made.append(worker)
-        await worker._open()
+        for line in worker._lines:
+            await line.open()
         return worker
 
     async def close(self) -> None:
