@@ -1,7 +1,8 @@
 """Who holds a slot now: asked of the sentinels or of the cluster's nodes, and asked again when an answer shows a doubt.
 
-Every one of them may be down, cut off or behind, so several are asked at once and the one with the newest epoch is believed.
-Every wait has a bound. Where nobody can be asked, what was known last is tried: sentinels that are gone stop no master.
+Every one of them may be down, cut off or behind, so several are asked at once and the one with the newest epoch is believed;
+one that is behind what was known before, only where none is silent that could know better. Every wait has a bound. Where
+nobody can be asked, what was known last is tried: sentinels that are gone stop no master.
 """
 
 from __future__ import annotations
@@ -66,8 +67,11 @@ class Locator:
         if known is None or known in self._doubted:
             await asyncio.shield(self._asked())
             known = self._view and self._view.holder(slot)
-        elif time.monotonic() - self._tried_s > RECHECK_S:
-            self._asked()
+        elif (age_s := time.monotonic() - self._tried_s) > RECHECK_S:
+            asked = self._asked()
+            if age_s > 2 * RECHECK_S:  # this process was idle or asleep, and the master may have been replaced meanwhile
+                await asyncio.shield(asked)
+                known = self._view and self._view.holder(slot)
         if known is None:
             raise RedisConnectionError(f"no node holds slot {slot}")
         return known
@@ -108,8 +112,9 @@ class Locator:
         finally:
             await end(*pending)
         self._doubted.clear()
-        if views:
-            self._view = max(views, key=lambda view: view.epoch)
+        newest = max(views, key=lambda view: view.epoch, default=None)
+        if newest is not None and (self._view is None or newest.epoch >= self._view.epoch or len(views) == len(nodes)):
+            self._view = newest
         elif self._view is None:
             raise RedisConnectionError("; ".join([*failures, *(_told(asked[one], "silent") for one in pending)]))
 

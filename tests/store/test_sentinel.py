@@ -6,9 +6,11 @@ import asyncio
 import signal
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from secrets import token_hex
 from typing import Any
 
@@ -18,7 +20,9 @@ from shared.errors import Outage
 from shared.settings import RedisSettings, Settings
 from shared.store import messages
 from shared.store.accept import Draft, schedule
+from shared.store.locate import RECHECK_S
 from shared.store.partition import Store
+from tests.support.nodes import Node
 from tests.support.sentinel import MASTER, Sentinels, private_sentinels
 from tests.support.waiting import eventually
 
@@ -81,6 +85,55 @@ async def test_a_master_that_slept_through_its_replacement_is_left(group: Sentin
         third = await accept(store)
         await eventually(lambda: old.command("ROLE")[0] == "slave", within_s=30)
         assert {(await messages.get(store, message_id)).status for message_id in (second, third)} == {"scheduled"}
+
+
+async def test_who_has_asked_nothing_for_long_asks_first(group: Sentinels) -> None:
+    """A process that was idle while the master was replaced writes nothing to the old one, though it is awake again."""
+    async with opened(group.url) as store:
+        await accept(store)
+        old, new = group.servers
+        until_s = time.monotonic() + 2 * RECHECK_S
+
+        old.send(signal.SIGSTOP)
+        await eventually(lambda: group.master() is new, within_s=30)
+        await eventually(partial(is_past, until_s))
+        old.send(signal.SIGCONT)
+
+        await accept(store)
+        assert waiting(store, new) == 2
+
+
+async def test_a_sentinel_that_has_forgotten_is_not_believed(group: Sentinels) -> None:
+    """One that starts anew, while its fellows answer nothing, names the first master: what was known since is newer."""
+    async with opened(group.url) as store:
+        await accept(store)
+        old, new = group.servers
+        forgetful, *fellows = group.sentinels
+        old.send(signal.SIGSTOP)
+        await eventually(lambda: group.master() is new, within_s=30)
+        await accept(store)
+
+        for sentinel in fellows:
+            sentinel.send(signal.SIGSTOP)
+        forgetful.forget()
+        old.send(signal.SIGCONT)
+        await eventually(lambda: group.master() is old)
+
+        before = waiting(store, new)
+        for _ in range(3):  # each is late enough to ask, and to use what the one before has asked
+            until_s = time.monotonic() + RECHECK_S
+            await eventually(partial(is_past, until_s))
+            await accept(store)
+        assert waiting(store, new) == before + 3
+
+
+def is_past(until_s: float) -> bool:
+    return time.monotonic() > until_s
+
+
+def waiting(store: Store, server: Node) -> int:
+    """Messages that wait on that server."""
+    return sum(int(server.command("ZCARD", partition.keys.due("echo"))) for partition in store.partitions)
 
 
 async def test_sentinels_that_are_gone_stop_no_master(group: Sentinels) -> None:

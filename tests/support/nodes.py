@@ -86,6 +86,13 @@ class Node:
             process.kill()
             process.wait()
 
+    def forget(self) -> None:
+        """Kills it and starts it as if for the first time; ``answers`` is waited for."""
+        self.kill()
+        (self.folder / "server.conf").unlink()
+        self.start()
+        self.answers()
+
 
 def needs_a_binary() -> None:
     """Skips a test that starts servers of its own where ``TEST_SERVER`` is one that cannot be started so."""
