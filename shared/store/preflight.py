@@ -41,15 +41,19 @@ async def inspect(client: Client, replicas: int = 0) -> Preflight:
             warnings.append(f"maxmemory-policy is {policy}: Redis may drop messages when memory is full; set noeviction")
         written = None if policy is None else await _config(client, "appendonly")
         when = None if written != "yes" else await _config(client, "appendfsync")
+        pauses = when is not None and await _config(client, "no-appendfsync-on-rewrite") == "yes"
         if written not in {None, "yes"}:
             warnings.append("appendonly is off: messages accepted since the last snapshot are lost when Redis restarts")
         elif when == "no":
             warnings.append("appendfsync is 'no': accepted messages are lost when the machine fails")
+        if pauses:
+            warnings.append("no-appendfsync-on-rewrite is on: what is accepted stays off the disk while Redis saves")
         if replicas and (connected := (await client.info("replication")).get("connected_slaves", 0)) < replicas:
             warnings.append(f"{connected} replicas are connected and Durability asks for {replicas}: what asks for it is refused")
     can_wait = written in {None, "yes"} and _numbers(version) >= WAITAOF_SINCE
-    no_fsync = "" if can_wait or when == "always" else _why_no_fsync(product, version, written)
-    return Preflight(f"{product} {version}", tuple(warnings), can_wait, when == "always", no_fsync)
+    always = when == "always" and not pauses
+    no_fsync = "" if can_wait or always else _why_no_fsync(product, version, written)
+    return Preflight(f"{product} {version}", tuple(warnings), can_wait, always, no_fsync)
 
 
 def _why_no_fsync(product: str, version: str, written: str | None) -> str:

@@ -15,7 +15,7 @@ from shared.store.partition import Store, report
 from shared.store.preflight import Preflight, _version_warnings, inspect
 from tests.support.server import chosen_binary
 
-SAFE = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec"}
+SAFE = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "everysec", "no-appendfsync-on-rewrite": "no"}
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ async def test_the_bundled_server_is_safe(own_redis: Client) -> None:
         ("maxmemory-policy", "volatile-ttl", "maxmemory-policy is volatile-ttl"),
         ("appendonly", "no", "appendonly is off: messages accepted since the last snapshot are lost"),
         ("appendfsync", "no", "appendfsync is 'no': accepted messages are lost when the machine fails"),
+        ("no-appendfsync-on-rewrite", "yes", "no-appendfsync-on-rewrite is on: what is accepted stays off the disk while"),
     ],
 )
 async def test_each_unsafe_setting_is_named(own_redis: Client, name: str, value: str, words: str) -> None:
@@ -55,6 +56,16 @@ async def test_each_unsafe_setting_is_named(own_redis: Client, name: str, value:
     (warning,) = (await inspect(own_redis)).warnings
 
     assert warning.startswith(words)
+
+
+async def test_always_with_pauses_is_not_always(own_redis: Client) -> None:
+    """An answer means that the write is on the disk only where nothing keeps the server from putting it there."""
+    await own_redis.config_set("appendfsync", "always")
+    assert (await inspect(own_redis)).always
+
+    await own_redis.config_set("no-appendfsync-on-rewrite", "yes")
+
+    assert not (await inspect(own_redis)).always
 
 
 async def test_several_faults_are_all_named(own_redis: Client) -> None:
