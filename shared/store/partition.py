@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -62,6 +63,12 @@ class Partition:
 
         Raises ``NotSafe`` where that is less than asked, ``InvalidField`` where this server cannot tell, ``Outage``.
         """
+        with self._doubting():
+            return await self._run(script, keys, arguments, asked)
+
+    async def _run(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], asked: Durability
+    ) -> tuple[Any, Durability]:
         await self._permit()
         if asked != "memory":
             await self._check(asked)
@@ -74,7 +81,7 @@ class Partition:
         return await self._commits[asked].run(script, keys, arguments), asked
 
     async def _check(self, asked: Durability) -> None:
-        if self.preflight is None:
+        if not self._is_known:
             await self.inspect()
         if asked == "fsync" and self._known.no_fsync:
             raise InvalidField("Durability", f"expected memory or replica: fsync cannot be had, since {self._known.no_fsync}")
@@ -82,8 +89,20 @@ class Partition:
     @property
     def _known(self) -> Preflight:
         """What the server is like; nothing is known of it where that is too old, since a server can be replaced."""
-        fresh = self.preflight is not None and time.monotonic() - self._inspected_s < KNOWN_S
-        return self.preflight if fresh and self.preflight else Preflight("", (), can_wait=True)
+        return self.preflight if self._is_known and self.preflight else Preflight("", (), can_wait=True)
+
+    @property
+    def _is_known(self) -> bool:
+        return self.preflight is not None and time.monotonic() - self._inspected_s < KNOWN_S
+
+    @contextmanager
+    def _doubting(self) -> Iterator[None]:
+        """After an outage the server may be another one."""
+        try:
+            yield
+        except Outage:
+            self._inspected_s = float("-inf")
+            raise
 
     def take_preflight(self, other: Partition) -> None:
         """Of one that lies on the same server."""
@@ -102,7 +121,7 @@ class Partition:
             seconds, microseconds = await self.client.time()
             return int(seconds) * 1_000_000 + int(microseconds)
 
-        with outages():
+        with self._doubting(), outages():
             await self.clock.synchronise(redis_time_us)
 
     async def _permit(self) -> None:

@@ -14,7 +14,7 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from cli.server import BundledServer
-from shared.errors import InvalidField
+from shared.errors import InvalidField, Outage
 from shared.record import Kind
 from shared.settings import RedisSettings, Settings
 from shared.store import messages
@@ -82,6 +82,24 @@ async def test_an_answer_of_a_server_that_always_writes_means_fsync(always: Stor
     assert accepted.durability == "fsync"
     assert (await schedule(always, [draft()], asked="fsync")).durability == "fsync"
     assert await messages.cancel(always, accepted.ids[0], "fsync") == "fsync"
+
+
+async def test_after_an_outage_nothing_is_taken_for_granted(settings: Settings, tmp_path: Path) -> None:
+    """The server that answers again may be another: that it always writes is said only once it was looked at anew."""
+    with private_server(tmp_path / "own", "--appendfsync", "always") as server:
+        async with opened(settings, server) as store:
+            assert (await schedule(store, [draft()])).durability == "fsync"
+            server.kill()
+            with pytest.raises(Outage):
+                await schedule(store, [draft()])
+            server.start()
+            await store.partitions[0].client.config_set("appendfsync", "everysec")
+
+            assert (await schedule(store, [draft()])).durability == "memory"
+
+            await store.partitions[0].client.config_set("appendfsync", "always")
+            await store.inspect()
+            assert (await schedule(store, [draft()])).durability == "fsync"
 
 
 @needs_waitaof
