@@ -25,7 +25,8 @@ HAND_BACK_CHUNK = 20
 RENEWALS_PER_LEASE = 4
 CLAIM_TICK_S = 0.5
 OWNERS_FIRST = 0.5
-"""After an outage nothing is claimed for this share of a lease: those who still run their deliveries renew them first."""
+"""After an outage, or a step of Redis's clock, nothing is claimed for this share of a lease: those who still run their
+deliveries renew them first."""
 UPKEEP_S = 2.0
 
 
@@ -75,6 +76,8 @@ class Line:
         self._kept = ExitStack()
         """Room that the readers leave to a stuck delivery until the next claim."""
         self._owners_first_until_s = 0.0
+        self._clock_began_s = float("-inf")
+        """When Redis's clock was zero, by this host's monotonic clock, as it was known at the last claim."""
         self.opened = False
         """Whether its clock was read and its groups were looked for: before that nothing is read or claimed."""
         self.claimed = 0
@@ -119,7 +122,7 @@ class Line:
             except Outage as outage:
                 wait_s = min(seconds, watch.failed(outage))
                 if what in {"renew", "claim"}:
-                    self._owners_first_until_s = time.monotonic() + OWNERS_FIRST * self._settings.lease_ms / 1000
+                    self._owners_first()
             else:
                 wait_s = seconds
                 watch.worked()
@@ -175,6 +178,8 @@ class Line:
         for stream in self.deliveries.streams:
             topic = topic_of_stream(stream)
             async with self._work.claiming, self._taking:
+                if self._clock_has_stepped():
+                    break
                 room = self._work.free(topic)
                 with self._work.reserved({topic: room}):
                     entries = await self._claim(stream, room)
@@ -187,6 +192,21 @@ class Line:
             self._kept.enter_context(self._work.reserved({stuck: self._work.excess(stuck)}))
         self.claimed += taken
         return taken
+
+    def _clock_has_stepped(self) -> bool:
+        """Whether Redis's clock was set forward since the last claim: leases that are held look as if they had run out.
+
+        A step that this process has not seen yet is seen by the script: by the old reading the claim comes too late.
+        """
+        lease_s, began_s = self._settings.lease_ms / 1000, self.partition.clock.monotonic_s(0)
+        stepped = began_s < self._clock_began_s - lease_s / 4
+        self._clock_began_s = began_s
+        if stepped:
+            self._owners_first()
+        return stepped
+
+    def _owners_first(self) -> None:
+        self._owners_first_until_s = time.monotonic() + OWNERS_FIRST * self._settings.lease_ms / 1000
 
     def give_back_room(self) -> None:
         self._kept.close()

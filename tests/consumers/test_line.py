@@ -274,6 +274,22 @@ async def test_an_outage_that_goes_on_keeps_claims_back_from_its_end(
 
 
 @pytest.mark.leaves("stream", "index")
+async def test_after_a_step_of_rediss_clock_owners_come_before_claims(make_worker: MakeWorker, flow: Flow) -> None:
+    """Set forward by more than a lease, it makes every lease look as if it had run out: those who hold them renew them first."""
+    worker = await make_worker()
+    line = worker._lines[0]
+    await _left_behind(make_worker, flow, 2)
+    line.partition.clock._offset_us -= 10_000_000  # as it was known before the step
+    with pytest.raises(Outage, match="held up"):  # by that reading it comes too late
+        await line.claim_once()
+
+    await line.upkeep_once()
+
+    assert await line.claim_once() == 0
+    assert await eventually(line.claim_once, within_s=5) == 2
+
+
+@pytest.mark.leaves("stream", "index")
 async def test_a_young_lease_is_not_claimed(make_worker: MakeWorker, flow: Flow) -> None:
     """What another worker holds within its lease stays its."""
     worker, other = await make_worker(), await make_worker("worker-2")
