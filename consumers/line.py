@@ -44,6 +44,7 @@ class Work:
         lost: Callable[[Delivery], None],
         settled: Callable[[Settlement, bool], None],
         reserved: Callable[[dict[str, int]], AbstractContextManager[None]],
+        has_room: Callable[[str], bool],
     ) -> None:
         self.plan = plan
         self.receive = receive
@@ -59,6 +60,8 @@ class Work:
         self.settled = settled
         self.reserved = reserved
         """Keeps room of the pools for what is on its way: other partitions plan at the same time."""
+        self.has_room = has_room
+        """Whether one more of a topic can soon run."""
         self.claiming = asyncio.Lock()
         """One claim at a time in a process, so that the bounds on what it may take hold over all partitions."""
 
@@ -83,7 +86,12 @@ class Line:
         self.claimed = 0
         self._watches = {what: OutageWatch(what) for what in ("renew", "claim", "upkeep")}
         self.reader = Reader(
-            deliveries, work.plan, work.reserved, lambda entries: work.receive(self, entries), self.hand_back_unknown
+            deliveries,
+            work.plan,
+            work.reserved,
+            lambda entries: work.receive(self, entries),
+            self.hand_back_unknown,
+            work.has_room,
         )
         self.settler = Settler(
             deliveries,

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 
 from shared.errors import Outage
 from shared.store.delivery import Deliveries
-from shared.store.entries import Entry
+from shared.store.entries import Entry, Lease
 from shared.waiting import OutageWatch
 
 WAIT_MS = 1_000
@@ -26,15 +26,17 @@ class Reader:
         reserved: Callable[[dict[str, int]], AbstractContextManager[None]],
         receive: Callable[[Sequence[Entry]], None],
         recover: Callable[[], Awaitable[None]],
+        has_room: Callable[[str], bool],
     ) -> None:
         """What it needs of its worker.
 
         ``plan``: how many of each topic to ask for. ``reserved``: keeps that room while it is asked for. ``receive``: takes
         what was read. ``recover``: called after an answer may have been lost, to give back what Redis thinks is held here
-        and is not.
+        and is not. ``has_room``: whether one more of a topic can soon run.
         """
         self._deliveries = deliveries
         self._plan, self._reserved, self._receive, self._recover = plan, reserved, receive, recover
+        self._has_room = has_room
         self.room = asyncio.Event()
         """Set whenever a slot may have become free."""
         self.answer_lost = False
@@ -67,12 +69,20 @@ class Reader:
             entries = await self._deliveries.read(plan)
         if not entries:
             full = len(plan) < len(self._deliveries.topics)
-            entries = await self._deliveries.wait(list(plan), SHORT_WAIT_MS if full else WAIT_MS)
+            entries = await self._wait(list(plan), SHORT_WAIT_MS if full else WAIT_MS)
         self.answered_s = time.monotonic()
         self.watch.worked()
         if entries:
             self._receive(entries)
         return len(entries)
+
+    async def _wait(self, topics: list[str], wait_ms: int) -> list[Entry]:
+        """No room is kept meanwhile: all partitions wait for the same. Where another was served first, it is given back."""
+        entries = await self._deliveries.wait(topics, wait_ms)
+        if all(self._has_room(entry.topic) for entry in entries):
+            return entries
+        await self._deliveries.hand_back([Lease(entry.stream, entry.entry_id, entry.deliveries) for entry in entries])
+        return []
 
     async def _wait_for_room(self) -> None:
         self.needs_no_answer = True

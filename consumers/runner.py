@@ -67,6 +67,7 @@ class Runner:
             self._lost,
             self._settled,
             self.reserved,
+            self.has_room,
         )
 
     def plan(self) -> dict[str, int]:
@@ -82,6 +83,10 @@ class Runner:
                 yield
         finally:
             self._room()  # a reader may wait for it, also that of the line that claimed in vain
+
+    def has_room(self, topic: str) -> bool:
+        """Whether one more of a topic has a slot, whatever is kept for others, or is finished soon."""
+        return self.pools.capacities[topic].excess == 0 or topic in self.plan()
 
     def free(self, topic: str) -> int:
         return 0 if self.stopping else self.pools.capacities[topic].free

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
+import msgspec
 import pytest
+from redis.asyncio import Redis
 
 from consumers.worker import Worker
 from shared.errors import Outage
+from shared.settings import Settings
+from shared.store.due import dispatch
 from shared.store.keys import GROUP
+from shared.store.messages import get
+from shared.store.partition import Store
+from shared.waiting import end
 from tests.consumers.conftest import MakeWorker, Own
 from tests.consumers.flow import Flow
+from tests.consumers.making import make_handler
+from tests.dispatcher.waiting_messages import Waiting
 from tests.support.waiting import eventually
 
 
@@ -82,6 +92,38 @@ async def _blocked(flow: Flow) -> bool:
     """Whether a client that is none of other tests' waits in a blocking read."""
     clients = await flow.redis.client_list()
     return any(client["name"] == "test" and "b" in client["flags"] for client in clients)
+
+
+@pytest.mark.leaves("stream", "index", "topics")
+async def test_partitions_that_wait_together_take_no_more_than_there_is_room_for(
+    settings: Settings, redis: Redis, flow: Flow
+) -> None:
+    """Six readers wait for four slots, and all are served: two deliveries are given back, for others to run at once."""
+    store = Store(msgspec.structs.replace(settings, partitions=6), "test")
+    await store.synchronise()
+    worker = Worker(store, store.settings, {"alpha": make_handler()}, "worker-1")
+    for line in worker._lines:
+        await line.open()
+    reading = [asyncio.create_task(line.reader.run()) for line in worker._lines]
+    await eventually(lambda: _all_blocked(flow, 6), what="all wait at Redis")
+
+    ids = [message_id for number in range(6) for message_id in await Waiting(store, redis).put(1, 1, partition=number)]
+    await asyncio.gather(*(dispatch(partition, "alpha", 10, 1000) for partition in store.partitions))
+
+    async def settled() -> bool:
+        statuses = Counter([(await get(store, message_id)).status for message_id in ids])
+        return statuses == {"running": 4, "ready": 2}
+
+    await eventually(settled, what="what there is no room for is given back")
+    assert len(worker.runner.held) == 4
+    await end(*reading)
+    await worker.close()
+    await store.close()
+
+
+async def _all_blocked(flow: Flow, count: int) -> bool:
+    clients = await flow.redis.client_list()
+    return len([client for client in clients if client["name"] == "test" and "b" in client["flags"]]) == count
 
 
 async def test_nothing_to_read_is_no_error(make_worker: MakeWorker, flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
