@@ -72,6 +72,11 @@ class Located(Named):
             self._locator.doubt(self._node)
             raise RedisConnectionError(f"{self._host_error()} is no master")
 
+    async def disconnect(self, *_nowait: Any, **details: Any) -> None:
+        """Without waiting for the other side. The pool closes a doubtful connection under the lock that whoever gives back
+        another has to take; cancelled while it waits for that, the other would count as in use for ever."""
+        await super().disconnect(**{**details, "nowait": True})
+
     async def read_response(self, *arguments: Any, **options: Any) -> Any:
         try:
             return await super().read_response(*arguments, **options)

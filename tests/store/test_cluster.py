@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from secrets import token_hex
 
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import Outage
 from shared.settings import RedisSettings, Settings
 from shared.store import due, messages
 from shared.store.accept import Draft, schedule
+from shared.store.connect import Connections
 from shared.store.delivery import Deliveries
-from shared.store.partition import Partition, Store
+from shared.store.partition import Partition, Store, slot_of
 from tests.store.stage import finished, id_of
 from tests.support.cluster import Cluster, private_cluster
 from tests.support.waiting import eventually
@@ -192,3 +193,25 @@ async def test_a_slot_that_moves_key_by_key_is_out_until_it_has_moved(own_cluste
 
     await eventually(lambda: works(own_store))
     assert set.union(*[await deliver_all(one) for one in own_store.partitions]) == ids
+
+
+async def test_connections_are_all_given_back_whoever_is_cancelled(shared_cluster: Cluster) -> None:
+    """Refusals that close their connection, and callers that give up at any moment: none stays in use for ever."""
+    own, foreign = slot_of(0), next(f"{{{number}}}" for number in range(PARTITIONS) if not same_node(shared_cluster, 0, number))
+    connections = Connections(RedisSettings(connection_string=shared_cluster.url, max_connections=4), "test")
+    client = connections.commands(own)
+
+    async def ask(number: int) -> None:
+        with suppress(RedisError, TimeoutError):
+            async with asyncio.timeout(number % 97 / 10_000):
+                await client.get(foreign if number % 2 else "{0}")
+
+    for first in range(0, 9_000, 30):
+        await asyncio.gather(*(ask(number) for number in range(first, first + 30)))
+
+    await eventually(lambda: not client.connection_pool._in_use_connections)
+    await connections.close()
+
+
+def same_node(cluster: Cluster, one: int, other: int) -> bool:
+    return cluster.holder(slot_of(one)) is cluster.holder(slot_of(other))
