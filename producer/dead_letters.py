@@ -35,10 +35,7 @@ async def list_dead_letters(request: web.Request) -> web.Response:
     unknown = set(request.query) - {"limit", "cursor", "topic"}
     if unknown:
         raise InvalidField(min(unknown), "there is no such parameter; expected limit, cursor or topic")
-    try:
-        page = await dead_letters.list_dead_letters(request.app[STORE], limit, cursor, request.query.get("topic"))
-    except ValueError:
-        raise InvalidField("cursor", "expected the next_cursor of an earlier page") from None
+    page = await dead_letters.list_dead_letters(request.app[STORE], limit, cursor, request.query.get("topic"))
     answer = DeadLetters(
         items=tuple(message_out(view) for view in page.letters), total=page.total, next_cursor=page.next_cursor or ""
     )

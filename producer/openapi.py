@@ -18,6 +18,7 @@ from aiohttp_apispec import AiohttpApiSpec, docs
 from apispec import APISpec
 
 from producer.schemas import Problem
+from shared.settings import TEXT_END
 from shared.version import VERSION
 
 Schema = dict[str, Any]
@@ -161,6 +162,8 @@ def _as_openapi_3_0(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     found = {key: _as_openapi_3_0(part) for key, part in schema.items() if key not in {"examples", "propertyNames"}}
+    if isinstance(found.get("pattern"), str):
+        found["pattern"] = found["pattern"].replace(TEXT_END, "$")  # which in the patterns of JSON Schema is the very end
     if found.get("required") == []:  # 2020-12 allows an empty list, 3.0 does not
         del found["required"]
     if "examples" in schema and not isinstance(schema["examples"], dict):

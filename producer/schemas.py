@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.record import RetryOptions
-from shared.settings import Durability
+from shared.settings import TEXT_END, Durability
 
 TimeIn = Annotated[
     str | int | float,
@@ -29,11 +29,11 @@ TimeOut = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", exampl
 Reached = Annotated[
     Durability, Meta(description="How safe it is by now: Redis has it, it is on Redis's disk, or its replicas have it.")
 ]
-_HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$"
-_HEADER_VALUE = r"^[^\x00-\x08\x0a-\x1f\x7f]*$"
-_CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?$"
-_FLOW_KEY = r"^[\x21-\x7e]+$"
-_LABEL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+$"
+_HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}" + TEXT_END
+_HEADER_VALUE = r"^[^\x00-\x08\x0a-\x1f\x7f]*" + TEXT_END
+_CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?" + TEXT_END
+_FLOW_KEY = r"^[\x21-\x7e]+" + TEXT_END
+_LABEL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+" + TEXT_END
 PATTERNS = {
     _HEADER_NAME: "header names of 1 to 128 letters, digits and !#$%&'*+.^_`|~-",
     _HEADER_VALUE: "a header value without control characters",

@@ -13,10 +13,12 @@ from msgspec import Meta
 
 from shared.ids import TOPIC_PATTERN
 
-_KEY_PREFIX = r"^[A-Za-z0-9_.-]{1,64}$"
-_TOPIC = f"^{TOPIC_PATTERN}$"
-_KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$"
-_KEY_HASH = r"^sha256:[0-9a-f]{64}$"
+TEXT_END = r"$(?!\n)"
+"""The end of a text in a pattern of msgspec: Python's ``$`` alone also matches before a line break that ends the text."""
+_KEY_PREFIX = r"^[A-Za-z0-9_.-]{1,64}" + TEXT_END
+_TOPIC = f"^{TOPIC_PATTERN}{TEXT_END}"
+_KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}" + TEXT_END
+_KEY_HASH = r"^sha256:[0-9a-f]{64}" + TEXT_END
 PATTERNS = {
     _KEY_PREFIX: "1 to 64 letters, digits and _ . -",
     _TOPIC: "a letter and then at most 63 letters, digits and _ . -",

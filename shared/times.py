@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_ISO = re.compile(r"[0-9W-]{8,10}[Tt ][0-9:]{2,8}(?:[.,]\d{1,6}(?P<finer>\d*[1-9])?\d*)?(?:[Zz]|[+-][0-9:]{2,8})?")
+_ISO = re.compile(r"[0-9W-]{8,10}[Tt ][0-9:]{2,8}(?:[.,][0-9]{1,6}(?P<finer>[0-9]*[1-9])?[0-9]*)?(?:[Zz]|[+-][0-9:]{2,8})?")
 """What may be tried as a date and time: ``fromisoformat`` alone takes any separator and a zero byte at the end."""
 MILLISECONDS_FROM = 1e11
 """An epoch number from here on is milliseconds (1973-03-03), below it is seconds (until 5138)."""
 
 _UNITS_MS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
+_DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 
 TIME_EXPECTED = (
     "expected an ISO 8601 date and time such as 2030-01-31T09:00:00.250+01:00 (no offset means UTC), "

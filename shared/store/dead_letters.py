@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from msgspec import structs
 
-from shared.errors import NotFound, TooLate
+from shared.errors import InvalidField, NotFound, TooLate
 from shared.ids import parse_id
 from shared.settings import Durability
 from shared.store import messages
@@ -24,14 +25,15 @@ class Page:
     total: int
 
 
+_CURSOR = re.compile(r"(?P<partition>[0-9]{1,4})\.(?P<died_ms>[0-9]{1,15})\.(?P<id>.+)", re.DOTALL)
 _Found = tuple[str, int, View | None]
 """Id, time of death (ms), and the letter: ``None`` where somebody deleted its record."""
 
 
 async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic: str | None) -> Page:
-    """One page, newest first. ``cursor`` is that of the page before: ``<partition>.<died ms>.<id>``.
+    """One page, newest first. ``cursor`` is that of the page before.
 
-    A page looks at no more than ``limit`` letters, so with ``topic`` it may come short. Raises ``Outage``, ``ValueError``
+    A page looks at no more than ``limit`` letters, so with ``topic`` it may come short. Raises ``Outage``, ``InvalidField``
     for a cursor that is none.
     """
     number, before_ms, last_id = _parse_cursor(cursor, len(store.partitions))
@@ -59,10 +61,10 @@ def _cursor(number: int, letter: _Found) -> str:
 def _parse_cursor(cursor: str | None, partitions: int) -> tuple[int, int | None, str]:
     if cursor is None:
         return 0, None, ""
-    number, before, last_id = cursor.split(".", 2)
-    if not 0 <= int(number) < partitions:
-        raise ValueError("no such partition")
-    return int(number), int(before) if before else None, last_id
+    found = _CURSOR.fullmatch(cursor)
+    if found is None or int(found["partition"]) >= partitions:
+        raise InvalidField("cursor", "expected the next_cursor of an earlier page")
+    return int(found["partition"]), int(found["died_ms"]), found["id"]
 
 
 async def _batch(store: Store, number: int, before_ms: int | None, last_id: str, limit: int) -> list[_Found]:

@@ -127,6 +127,8 @@ async def test_the_list_can_be_of_one_topic(api: Api, stages: Stages) -> None:
         ("cursor=9.1.x", "cursor"),
         ("cursor=-1.1.x", "cursor"),
         ("cursor=0.x.y", "cursor"),
+        ("cursor=0.1_0.x", "cursor"),
+        ("cursor=0.%D9%A3.x", "cursor"),
         ("cursor=0." + "9" * 4500 + ".x", "cursor"),
         ("page=2", "page"),
     ],

@@ -13,8 +13,9 @@ from redis.asyncio import Redis
 
 from shared.ids import make_id
 from shared.settings import Settings
-from tests.producer.api import JSON, NDJSON, PROBLEM, Api, assert_problem, stored
+from tests.producer.api import JSON, NDJSON, PROBLEM, REQUEST_ID, Api, assert_problem, stored
 from tests.producer.conftest import OpenApi
+from tests.producer.raw import RawConnection, head
 
 CREATING = ("/echoAtTime", "/messages", "/messages/batch")
 FINE: dict[str, Any] = {
@@ -166,6 +167,12 @@ BAD_FIELDS = [
     ({"topic": "work", "headers": {"A": "b", "B": 1, "C": 2}}, "headers.B", "str"),
     ({"topic": "work", "flow_key": ""}, "flow_key", "length"),
     ({"topic": "work", "flow_key": "a b"}, "flow_key", "visible ASCII"),
+    ({"topic": "work", "flow_key": "a\n"}, "flow_key", "visible ASCII"),
+    ({"topic": "work", "labels": ["a\n"]}, "labels[0]", "control characters"),
+    ({"topic": "work", "content_type": "text/csv\n"}, "content_type", "media type"),
+    ({"topic": "work", "headers": {"A\n": "b"}}, "headers", "header name"),
+    ({"topic": "work", "headers": {"A": "b\n"}}, "headers.A", "control characters"),
+    ({"topic": "work", "delay": "\u0663s"}, "delay", "1d2h30m10s250ms"),
 ]
 
 
@@ -418,3 +425,17 @@ async def test_a_request_id_is_made_where_none_or_a_bad_one_came(api: Api) -> No
     assert own == "order/17:a=b"
     assert len(set(given)) == 3
     assert all(len(one) == 16 for one in given)
+
+
+@pytest.mark.parametrize("asked", ["", "disk", "FSYNC", "fsync, replica", "x" * 4000, "\udcff"])
+async def test_a_bad_durability_is_refused(api: Api, redis: Redis, prefix: str, asked: str) -> None:
+    """What nobody can promise is not taken for something else; bytes that are no text are no error of ours."""
+    async with RawConnection(api.url) as connection:
+        sent = head(durability="@", content_length=17, x_request_id=REQUEST_ID)
+        await connection.send(sent.replace(b"@", asked.encode("utf-8", "surrogateescape")) + b'{"topic": "work"}')
+        answer = await connection.answer()
+
+    assert (answer.status, answer.json["field"]) == (422, "Durability")
+    assert "expected memory, fsync or replica" in answer.json["detail"]
+    assert len(answer.body) < 500
+    assert await stored(redis, prefix) == {}

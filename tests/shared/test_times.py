@@ -93,6 +93,7 @@ def test_a_delay_is_read_to_the_millisecond(value: str | float, expected: int) -
         "s",
         "1w",
         "1S",
+        "\u0663s",
         "9" * 50 + "s",
         -1,
         1e13,

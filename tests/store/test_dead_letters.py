@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shared.errors import InvalidField
 from shared.store.connect import Client
 from shared.store.dead_letters import list_dead_letters
 from tests.store.stage import Stage
@@ -66,8 +67,8 @@ async def test_letters_without_a_record_do_not_end_the_list(stage: Stage, redis:
     assert listed == [ids[4], ids[1], ids[0]]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "1", "0.x.y", "9..", "-1..", "0.5"])
+@pytest.mark.parametrize("cursor", ["", "x", "1", "0.x.y", "9..", "-1..", "0.5", "+0.5.x", "0.1_0.x"])
 async def test_a_cursor_that_is_none_is_refused(stage: Stage, cursor: str) -> None:
     """What no page gave is a caller's mistake."""
-    with pytest.raises(ValueError):
+    with pytest.raises(InvalidField, match="cursor: expected the next_cursor"):
         await list_dead_letters(stage.store, 10, cursor, None)
