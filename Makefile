@@ -52,4 +52,4 @@ format: install ## writes the formatting and the safe fixes that check asks for
 	$(BIN)/ruff format .
 
 clean: ## removes what can be made again; data/ and logs/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache
+	rm -rf $(VENV) .hypothesis .mypy_cache .ruff_cache

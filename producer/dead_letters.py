@@ -15,6 +15,7 @@ from shared.errors import InvalidField
 from shared.store import dead_letters
 
 PAGE, LARGEST_PAGE = 50, 500
+CURSOR = r"^[0-9]{1,4}\.[0-9]{1,15}\.[\s\S]+$"
 _replay = msgspec.json.Decoder(ReplayRequest)
 
 
@@ -24,7 +25,7 @@ _replay = msgspec.json.Decoder(ReplayRequest)
     scope="read",
     query={
         "limit": ({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE}, "Letters a page."),
-        "cursor": ({"type": "string"}, "`next_cursor` of the page before."),
+        "cursor": ({"type": "string", "pattern": CURSOR}, "`next_cursor` of the page before."),
         "topic": ({"type": "string"}, "Only of this topic; a page may come short."),
     },
     answers={200: DeadLetters},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from aiohttp import web
 from msgspec import UNSET
@@ -54,7 +56,7 @@ async def post_message(request: web.Request) -> web.Response:
     "Schedule many messages: all of them, or none where one is wrong",
     tag="messages",
     scope="schedule",
-    request=list[NewMessage],
+    request=Annotated[list[NewMessage], msgspec.Meta(min_length=1)],
     example=[{"topic": "echo", "body": "one", "delay": "10s"}, {"topic": "echo", "body": "two", "delay": "1h30m"}],
     lines=True,
     answers={202: BatchAccepted},

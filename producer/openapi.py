@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp_apispec import AiohttpApiSpec, docs
 from apispec import APISpec
 
-from producer.schemas import Problem
+from producer.schemas import RULES, Problem
 from shared.settings import TEXT_END
 from shared.version import VERSION
 
@@ -141,7 +141,8 @@ _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "S
 
 
 def _answer(description: str, media_type: str, kind: Any, headers: Schema) -> Schema:
-    return {"description": description, "headers": _REQUEST_ID | headers, "content": {media_type: {"schema": _schema(kind)}}}
+    always = {name: {**header, "required": True} for name, header in (_REQUEST_ID | headers).items()}
+    return {"description": description, "headers": always, "content": {media_type: {"schema": _schema(kind)}}}
 
 
 def _problem(status: int) -> Schema:
@@ -190,7 +191,7 @@ class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untype
         self.spec = APISpec(openapi_version="3.0.3", plugins=(), **info)
         _, components = msgspec.json.schema_components(_described, ref_template=_REFERENCE)
         for name, schema in components.items():
-            self.spec.components.schema(name, _as_openapi_3_0(schema))
+            self.spec.components.schema(name, _as_openapi_3_0(schema) | RULES.get(name, {}))
         if keyed:
             self.spec.components.security_scheme(_SECURITY, {"type": "http", "scheme": "bearer", "description": _KEYS})
 

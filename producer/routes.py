@@ -6,13 +6,16 @@ from aiohttp import web
 
 from producer import dead_letters, echo, health, messages
 
+_MESSAGE = "/messages/{id:(?!batch$)[^{}/]+}"
+"""``batch`` is no id: another method there is refused as on any other path."""
+
 ROUTES = (
     web.post("/echoAtTime", echo.echo_at_time),
     web.post("/messages", messages.post_message),
     web.post("/messages/batch", messages.post_batch),
-    web.get("/messages/{id}", messages.get_message),
-    web.patch("/messages/{id}", messages.patch_message),
-    web.delete("/messages/{id}", messages.delete_message),
+    web.get(_MESSAGE, messages.get_message),
+    web.patch(_MESSAGE, messages.patch_message),
+    web.delete(_MESSAGE, messages.delete_message),
     web.post("/messages/{id}/deliver", messages.deliver_message),
     web.get("/dead-letters", dead_letters.list_dead_letters),
     web.post("/dead-letters/{id}/replay", dead_letters.replay_dead_letter),

@@ -6,7 +6,7 @@ What a type cannot say (time formats, the horizon, known topics) is checked in `
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -14,15 +14,30 @@ from msgspec import UNSET, Meta, UnsetType
 from shared.record import RetryOptions
 from shared.settings import TEXT_END, Durability
 
+
+def _described(**more: Any) -> Meta:
+    """For the description alone: what fits it not is refused with better words in ``producer.drafts``."""
+    return Meta(extra_json_schema=more)
+
+
+_DATE = r"[0-9]{4}-?((0[1-9]|1[0-2])-?(0[1-9]|[12][0-9]|3[01])|W(0[1-9]|[1-4][0-9]|5[0-3])(-?[1-7])?)"
+_CLOCK = r"([01][0-9]|2[0-4])(:?[0-5][0-9](:?[0-5][0-9]([.,][0-9]+)?)?)?"
+_OFFSET = r"([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9](:?[0-5][0-9])?)?)?"
+_EPOCH_NUMBER = _described(minimum=0, maximum=1e15)
+_SECONDS = _described(minimum=0, maximum=1e12)
+_DURATION = _described(minLength=1, maxLength=40, pattern="^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$")
+
 TimeIn = Annotated[
-    str | int | float,
+    Annotated[str, _described(pattern=f"^{_DATE}[Tt ]{_CLOCK}{_OFFSET}$")]
+    | Annotated[int, _EPOCH_NUMBER]
+    | Annotated[float, _EPOCH_NUMBER],
     Meta(
         description="ISO 8601 with any offset (none means UTC), or a number since 1970: milliseconds from 1e11 on, else seconds.",
         examples=["2030-01-31T09:00:00.250+01:00"],
     ),
 ]
 DelayIn = Annotated[
-    str | int | float,
+    Annotated[str, _DURATION] | Annotated[int, _SECONDS] | Annotated[float, _SECONDS],
     Meta(description="Seconds, or a duration such as 1d2h30m10s250ms.", examples=["1h30m"]),
 ]
 TimeOut = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", examples=["2030-01-31T08:00:00.250Z"])]
@@ -47,7 +62,11 @@ Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=_LABEL, example
 HeaderName = Annotated[str, Meta(pattern=_HEADER_NAME)]
 HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE, examples=["value"])]
 ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, examples=["text/csv"])]
-Base64 = Annotated[str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="])]
+Base64 = Annotated[
+    str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="], extra_json_schema={"format": "byte"})
+]
+_ONE_TIME = {"required": ["deliver_at", "delay"]}
+_ONE_BODY = {"required": ["body", "body_base64"]}
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -134,6 +153,17 @@ class ReplayRequest(In, frozen=True):
 
     deliver_at: TimeIn | UnsetType = UNSET
     delay: DelayIn | UnsetType = UNSET
+
+
+RULES: dict[str, dict[str, Any]] = {
+    "NewMessage": {"not": {"anyOf": [_ONE_TIME, _ONE_BODY]}},
+    "MessageChange": {
+        "not": {"anyOf": [_ONE_TIME, _ONE_BODY]},
+        "anyOf": [{"required": [name]} for name in ("deliver_at", "delay", "body", "body_base64")],
+    },
+    "ReplayRequest": {"not": _ONE_TIME},
+}
+"""For the description: which fields of a request go together. ``producer.drafts`` and the handlers refuse the rest."""
 
 
 class Accepted(Out, frozen=True):

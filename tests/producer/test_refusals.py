@@ -342,7 +342,7 @@ async def test_a_batch_over_its_limit_is_refused(small: Api, redis: Redis, prefi
     [
         ("GET", "/echoAtTime", {"POST"}),
         ("PUT", "/messages", {"POST"}),
-        ("DELETE", "/messages/batch", {"DELETE", "GET", "HEAD", "PATCH", "POST"}),
+        ("DELETE", "/messages/batch", {"POST"}),
         ("POST", "/messages/x", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("GET", "/messages/x/deliver", {"POST"}),
         ("POST", "/dead-letters", {"GET", "HEAD"}),
@@ -357,9 +357,6 @@ async def test_another_method_is_refused(api: Api, method: str, path: str, allow
     """405 names in ``Allow`` and in words what is possible instead."""
     answer = await api.call(method, path)
 
-    if answer.status == 404 and method == "DELETE":
-        assert path == "/messages/batch"  # an id like any other, of no message
-        return
     assert_problem(answer, 405, says=method)
     assert set(answer.headers["allow"].split(",")) == allowed
     assert all(one in answer.json["detail"] for one in allowed)

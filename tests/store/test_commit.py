@@ -22,6 +22,7 @@ from shared.store.accept import Draft, Unconfirmed, schedule
 from shared.store.commit import GROUPS, Commits, NotSafe
 from shared.store.partition import Store
 from shared.store.scripts import RENEW
+from tests.support.pair import private_pair
 from tests.support.server import chosen_binary, private_server
 from tests.support.waiting import eventually
 
@@ -55,18 +56,8 @@ async def always(settings: Settings, tmp_path: Path) -> AsyncIterator[Store]:
 @pytest.fixture
 async def pair(settings: Settings, tmp_path: Path) -> AsyncIterator[tuple[Store, BundledServer]]:
     """A master with one replica, and that replica."""
-    with private_server(tmp_path / "master") as master:
-        with private_server(tmp_path / "replica", "--replicaof", "127.0.0.1", str(master.port)) as replica:
-            client = Redis.from_url(master.url)
-
-            async def connected() -> bool:
-                replication = await client.info("replication")
-                return bool(replication.get("slave0", {}).get("state") == "online")
-
-            await eventually(connected, what="the replica is online")
-            await client.aclose()
-            async with opened(settings, master, confirm_timeout_ms=300) as store:
-                yield store, replica
+    async with private_pair(tmp_path) as (master, replica), opened(settings, master, confirm_timeout_ms=300) as store:
+        yield store, replica
 
 
 async def waits(store: Store) -> int:
