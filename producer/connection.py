@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from producer.refusal import title_of
 from producer.schemas import Problem
 from shared.logs import logger
 
@@ -84,7 +85,7 @@ class Connection(RequestHandler):
         if self.transport is not None:
             body = _problem(status, detail)
             lines = (
-                f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+                f"HTTP/1.1 {status} {title_of(status)}",
                 "Content-Type: application/problem+json",
                 f"Content-Length: {len(body)}",
                 "Connection: close",
@@ -120,4 +121,4 @@ def _told(status: int, error: BaseException | None, message: str | None) -> tupl
 
 
 def _problem(status: int, detail: str) -> bytes:
-    return _encode(Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail))
+    return _encode(Problem(type="about:blank", title=title_of(status), status=status, detail=detail))

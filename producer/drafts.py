@@ -160,6 +160,10 @@ def _json_body(raw: bytes, content_type: str | None) -> Body:
         raise InvalidField("body", f"expected UTF-8; use body_base64 for other bytes: {error}") from None
     if is_too_deep(raw):
         raise InvalidField("body", f"expected JSON of at most {MAX_DEPTH} levels; use body_base64 for what is nested more deeply")
+    try:
+        msgspec.json.decode(raw)  # as a handler's message.json() reads it: a number may be beyond every number
+    except msgspec.DecodeError as error:
+        raise InvalidField("body", f"expected JSON that can be read: {error}; use body_base64 for other bytes") from None
     return Body("json", raw, content_type)
 
 

@@ -55,8 +55,14 @@ async def read_body(request: web.Request) -> bytes:
     encoding = request.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":  # a few bytes can stand for any number of them
         raise Refusal(
-            415, f"expected a body as it is; got one packed as {encoding!r}", {"Accept-Encoding": "identity"}, "Content-Encoding"
+            415,
+            f"expected a body as it is; got one packed as {encoding[:40]!r}",
+            {"Accept-Encoding": "identity"},
+            "Content-Encoding",
         )
+    coding = request.headers.get("Transfer-Encoding", "chunked")
+    if coding.lower() != "chunked":  # aiohttp would take the packed bytes for the body
+        raise InvalidField("Transfer-Encoding", f"expected chunked alone; got {coding[:40]!r}", status=400)
     load = request.app[LOAD]
     declared = request.content_length
     _hold(request, load, declared or 0, declared or 0)

@@ -6,11 +6,12 @@ import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from secrets import token_hex
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from producer.refusal import Refusal
+from producer.refusal import Refusal, title_of
 from producer.schemas import Problem
 from shared.errors import Conflict, InvalidField, NotFound, Outage, ServiceError, TooLate
 from shared.logs import logger
@@ -25,8 +26,6 @@ _ID = web.RequestKey("request_id", str)
 LONGEST_DETAIL = 1000
 LONGEST_FIELD = 200
 """Characters of what a caller sent that are sent back."""
-_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""Their names in RFC 9110, which Python has from 3.13 on: an answer does not depend on the Python that gives it."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,12 +33,32 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Takes the caller's ``X-Request-Id`` or makes one; it is in the answer and in log lines."""
-    given = request.headers.get(REQUEST_ID, "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else token_hex(8)
-    request[_ID] = request_id
+    request_id = _identified(request)
     response = await handler(request)
     response.headers[REQUEST_ID] = request_id
     return response
+
+
+def _identified(request: web.BaseRequest) -> str:
+    given = request.headers.get(REQUEST_ID, "")
+    request[_ID] = given if _REQUEST_ID.fullmatch(given) else token_hex(8)
+    return request[_ID]
+
+
+def expecting(handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> Any:
+    """aiohttp refuses an ``Expect`` that it does not know before any middleware is asked; this is around all of them."""
+
+    async def answered(request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPExpectationFailed:
+            request_id = _identified(request)
+            response = problem(request, 417, "expected 100-continue or nothing", field="Expect")
+            response.headers[REQUEST_ID] = request_id
+            response.force_close()  # whether the body comes is not known
+            return response
+
+    return answered
 
 
 @web.middleware
@@ -57,11 +76,11 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return problem(request, 500, "an error of ours; the log has it under this request id")
 
 
-def problem(request: web.Request, status: int, detail: str, **more: object) -> web.Response:
+def problem(request: web.BaseRequest, status: int, detail: str, **more: object) -> web.Response:
     headers = more.pop("response_headers", None)
     content = Problem(
         type="about:blank",
-        title=_TITLES.get(status) or HTTPStatus(status).phrase,
+        title=title_of(status),
         status=status,
         detail=_cut(detail, LONGEST_DETAIL),
         request_id=request[_ID],

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from shared.errors import ServiceError
+
+_TITLES = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+"""Their names in RFC 9110, which Python has from 3.13 on: an answer does not depend on the Python that gives it."""
+
+
+def title_of(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 class Refusal(ServiceError):

@@ -14,6 +14,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from producer.app import make_app
 from producer.connection import MAX_HEADER_BYTES, MAX_URL_BYTES, Connection
+from producer.middleware import expecting
 from shared.logs import logger
 from shared.settings import ProducerSettings, Settings
 
@@ -52,7 +53,7 @@ class Connections(web.Server):
     """All open connections, those that were quiet longest first."""
 
     def __init__(self, made: web.Server, limits: ProducerSettings, **options: Any) -> None:
-        super().__init__(made.request_handler, request_factory=made.request_factory, **options)
+        super().__init__(expecting(made.request_handler), request_factory=made.request_factory, **options)
         self._read_timeout_s = limits.read_timeout_ms / 1000
         self._most = files_for(limits.max_connections)
 
