@@ -24,7 +24,10 @@ _replay = msgspec.json.Decoder(ReplayRequest)
     tag="dead letters",
     scope="read",
     query={
-        "limit": ({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE}, "Letters a page."),
+        "limit": (
+            {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE},
+            "Most letters a page; large ones come fewer at a time.",
+        ),
         "cursor": ({"type": "string", "pattern": CURSOR}, "`next_cursor` of the page before."),
         "topic": ({"type": "string"}, "Only of this topic; a page may come short."),
     },

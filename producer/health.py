@@ -23,6 +23,8 @@ from shared.version import VERSION
 async def health(request: web.Request) -> web.Response:
     watch, store = request.app[WATCH], request.app[STORE]
     reasons, depths = watch.reasons(), list[topics.TopicDepth]()
+    if not is_known(request):  # a stranger costs Redis nothing
+        return json_answer(Health(status="unready" if reasons else "ok", version=VERSION))
     if not reasons:
         try:
             depths = await topics.depths(store)
@@ -33,8 +35,6 @@ async def health(request: web.Request) -> web.Response:
     warnings = preflight.warnings if preflight else ()
     if strangers:
         warnings += (f"messages wait for topics that the settings do not name: {', '.join(strangers)}",)
-    if not is_known(request):
-        return json_answer(Health(status="unready" if reasons else "ok", version=VERSION))
     answer = Health(
         status="unready" if reasons else "ok",
         version=VERSION,

@@ -6,8 +6,9 @@ from aiohttp import web
 
 from producer import dead_letters, echo, health, messages
 
-_MESSAGE = "/messages/{id:(?!batch$)[^{}/]+}"
-"""``batch`` is no id: another method there is refused as on any other path."""
+AN_ID = "(?!batch$)[^/]+"
+"""``batch`` is none: another method there is refused as on any other path."""
+_MESSAGE = f"/messages/{{id:{AN_ID}}}"
 
 ROUTES = (
     web.post("/echoAtTime", echo.echo_at_time),

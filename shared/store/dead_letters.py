@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate, groupby
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -26,70 +28,88 @@ class Page:
 
 
 _CURSOR = re.compile(r"(?P<partition>[0-9]{1,4})\.(?P<died_ms>[0-9]{1,15})\.(?P<id>.+)", re.DOTALL)
-_Found = tuple[str, int, View | None]
-"""Id, time of death (ms), and the letter: ``None`` where somebody deleted its record."""
+PAGE_BYTES = 4 * 2**20
+"""Of letters in one page: bodies may be a mebibyte each, and a page is held in memory."""
+
+
+class _Letter(NamedTuple):
+    partition: int
+    died_ms: int
+    id: bytes
 
 
 async def list_dead_letters(store: Store, limit: int, cursor: str | None, topic: str | None) -> Page:
     """One page, newest first. ``cursor`` is that of the page before.
 
-    A page looks at no more than ``limit`` letters, so with ``topic`` it may come short. Raises ``Outage``, ``InvalidField``
-    for a cursor that is none.
+    A page looks at no more than ``limit`` letters, and at fewer where they are large, so it may come short. Raises
+    ``Outage``, ``InvalidField`` for a cursor that is none.
     """
     number, before_ms, last_id = _parse_cursor(cursor, len(store.partitions))
-    total = 0
+    total, found = 0, list[_Letter]()
     with outages():
         for partition in store.partitions:
             total += int(await partition.client.zcard(partition.keys.dead))
-    looked = list[tuple[int, _Found]]()
-    while number < len(store.partitions) and len(looked) <= limit:  # one more than the page holds: whether another follows
-        batch = await _batch(store, number, before_ms, last_id, limit + 1 - len(looked))
-        looked += ((number, letter) for letter in batch)
-        if batch:
-            last_id, before_ms, _ = batch[-1]
-        else:
-            number, before_ms, last_id = number + 1, None, ""
-    views = [view for _, (_, _, view) in looked[:limit] if view is not None and topic in (None, view.topic)]
-    return Page(views, _cursor(*looked[limit - 1]) if len(looked) > limit else None, total)
+        while number < len(store.partitions) and len(found) <= limit:  # one more than the page holds: whether another follows
+            batch = await _batch(store, number, before_ms, last_id, limit + 1 - len(found))
+            found += batch
+            if batch:
+                _, before_ms, last_id = batch[-1]
+            else:
+                number, before_ms, last_id = number + 1, None, b""
+        looked = await _that_fit(store, found[:limit])
+        views = await _views(store, looked)
+    views = [view for view in views if topic in (None, view.topic)]
+    return Page(views, _cursor(looked[-1]) if len(looked) < len(found) else None, total)
 
 
-def _cursor(number: int, letter: _Found) -> str:
-    message_id, died_ms, _ = letter
-    return f"{number}.{died_ms}.{message_id}"
+def _cursor(letter: _Letter) -> str:
+    return f"{letter.partition}.{letter.died_ms}.{letter.id.decode()}"
 
 
-def _parse_cursor(cursor: str | None, partitions: int) -> tuple[int, int | None, str]:
+def _parse_cursor(cursor: str | None, partitions: int) -> tuple[int, int | None, bytes]:
     if cursor is None:
-        return 0, None, ""
+        return 0, None, b""
     found = _CURSOR.fullmatch(cursor)
     if found is None or int(found["partition"]) >= partitions:
         raise InvalidField("cursor", "expected the next_cursor of an earlier page")
-    return int(found["partition"]), int(found["died_ms"]), found["id"]
+    return int(found["partition"]), int(found["died_ms"]), found["id"].encode()
 
 
-async def _batch(store: Store, number: int, before_ms: int | None, last_id: str, limit: int) -> list[_Found]:
+async def _batch(store: Store, number: int, before_ms: int | None, last_id: bytes, limit: int) -> list[_Letter]:
     """The letters after (older than) that one. Members of one millisecond are in the order of their ids, backwards."""
-    partition = store.partitions[number]
+    partition, skip = store.partitions[number], 0
     start = "+inf" if before_ms is None else str(before_ms)
-    with outages():
-        skip = 0
-        if before_ms is not None and last_id:
-            same = await partition.client.zrangebyscore(partition.keys.dead, before_ms, before_ms, start=0, num=10_000)
-            skip = sum(1 for member in same if member >= last_id.encode())
-        found = await partition.client.zrevrangebyscore(
-            partition.keys.dead, start, "-inf", start=skip, num=limit, withscores=True
-        )
-        if not found:
-            return []
-        records = await partition.client.hmget(partition.keys.dead_records, [member for member, _ in found])
-    return [
-        (member.decode(), int(score), _view(member.decode(), int(score), stored) if stored is not None else None)
-        for (member, score), stored in zip(found, records, strict=True)
-    ]
+    if before_ms is not None and last_id:
+        same = await partition.client.zrangebyscore(partition.keys.dead, before_ms, before_ms, start=0, num=10_000)
+        skip = sum(1 for member in same if member >= last_id)
+    rows = await partition.client.zrevrangebyscore(partition.keys.dead, start, "-inf", start=skip, num=limit, withscores=True)
+    return [_Letter(number, int(score), member) for member, score in rows]
 
 
-def _view(message_id: str, died_ms: int, stored: bytes) -> View:
-    return messages.dead_view(message_id, topic_of(message_id), died_ms, stored)
+async def _that_fit(store: Store, letters: list[_Letter]) -> list[_Letter]:
+    """The first of them that are no more than ``PAGE_BYTES`` together; at least one."""
+    sizes = list[int]()
+    for number, group in groupby(letters, key=lambda letter: letter.partition):
+        partition = store.partitions[number]
+        pipeline = partition.client.pipeline(transaction=False)
+        for letter in group:
+            pipeline.hstrlen(partition.keys.dead_records, letter.id)
+        sizes += await pipeline.execute()
+    fit = sum(1 for size in accumulate(sizes) if size <= PAGE_BYTES)
+    return letters[: max(1, fit)]
+
+
+async def _views(store: Store, letters: list[_Letter]) -> list[View]:
+    """Those of them whose record nobody has deleted."""
+    views = list[View]()
+    for number, group in groupby(letters, key=lambda letter: letter.partition):
+        partition, together = store.partitions[number], list(group)
+        records = await partition.client.hmget(partition.keys.dead_records, [letter.id for letter in together])
+        for letter, stored in zip(together, records, strict=True):
+            if stored is not None:
+                message_id = letter.id.decode()
+                views.append(messages.dead_view(message_id, topic_of(message_id), letter.died_ms, stored))
+    return views
 
 
 def topic_of(message_id: str) -> str:

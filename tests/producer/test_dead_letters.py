@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from shared.settings import Settings
 from tests.producer.api import Api, assert_problem
+from tests.producer.conftest import OpenApi
 from tests.producer.stages import Stages
 
 pytestmark = pytest.mark.leaves("dead", "index")
@@ -53,6 +56,39 @@ async def test_a_letter_tells_everything(api: Api, stages: Stages) -> None:
     assert page["items"] == [await api.message(message_id)]
     assert page["items"][0]["reason"] == "told so"
     assert page["items"][0]["errors"][0]["error"] == "no b'0'"
+
+
+async def test_large_letters_come_fewer_at_a_time(api: Api, stages: Stages) -> None:
+    """A page is bounded in bytes too, since it is held in memory; following the cursor still gives every letter once."""
+    contents = [{"topic": "work", "body": str(number) * 900_000} for number in range(10)]
+    told = await api.accepted("/messages/batch", contents)
+    assert await all_dispatched(stages) == 10
+    for entry in await stages.read("work"):
+        await stages.bury(entry, "told so", "no")
+
+    found = await pages(api, "limit=500")
+
+    assert [len(page) for page in found] == [4, 4, 2]
+    assert sorted(item["id"] for page in found for item in page) == sorted(told["ids"])
+
+
+async def test_a_letter_larger_than_a_page_is_a_page(open_api: OpenApi, settings: Settings, stages: Stages) -> None:
+    """Whatever ``Producer.MaxBodyBytes`` allows can be listed."""
+    limits = msgspec.structs.replace(settings.producer, max_body_bytes=8 * 2**20)
+    api = await open_api(msgspec.structs.replace(settings, producer=limits))
+    for _ in range(2):
+        await api.accepted("/messages", {"topic": "work", "body": "m" * 5 * 2**20})
+        await stages.bury(await stages.run("work"), "told so", "no")
+
+    assert [len(page) for page in await pages(api, "limit=500")] == [1, 1]
+
+
+async def all_dispatched(stages: Stages) -> int:
+    """How many were moved until none was left; a pass moves a mebibyte."""
+    moved = 0
+    while batch := await stages.dispatch("work"):
+        moved += batch
+    return moved
 
 
 @pytest.mark.parametrize("limit", [1, 4, 11, 12, 500])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,16 +20,12 @@ from tests.producer.api import Api
 from tests.producer.conftest import OpenApi
 from tests.producer.fuzzing import fuzz
 from tests.producer.stages import Stages
+from tests.support.keys import FORMS
 from tests.support.pair import private_pair
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 SEED = int(os.environ["FUZZ_SEED"]) if "FUZZ_SEED" in os.environ else None
 OF_EACH = 8
-_ID = r"(echo|work)-0-[0-9a-v]{21}"
-_KEYS = re.compile(
-    r"topics|index|mark|finished|finished:expiry|dead|dead:records|due:(echo|work)|stream:(echo|work):normal"
-    rf"|idempotency:[0-9a-f]{{40}}(:[0-9]+)?|errors:{_ID}"
-)
 
 
 @pytest.fixture
@@ -68,4 +63,4 @@ async def test_no_request_finds_an_answer_that_is_not_described(open_api: OpenAp
     assert succeeded == set(found.statuses), "an operation never succeeded, so hardly anything of it was tried"
     async with Redis.from_url(reaching.redis.connection_string) as client:
         names = [key.decode().removeprefix(f"{prefix}:{{0}}:") async for key in client.scan_iter(count=1000)]
-    assert [name for name in names if not _KEYS.fullmatch(name)] == []
+    assert [name for name in names if not FORMS.fullmatch(name)] == []
