@@ -19,6 +19,7 @@ from shared.errors import Conflict, Outage
 from shared.ids import make_id, parse_id, random_bits, score_text
 from shared.record import Kind, Options, Record, encode_record
 from shared.settings import Durability
+from shared.store.commit import NotSafe
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.scripts import SCHEDULE, Argument
@@ -83,6 +84,22 @@ class _Rendered:
     """Per chunk: its partition and (topic, score, record) of each message."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What became of a chunk."""
+
+    verdict: bytes
+    earlier: str
+    """Of a repeat, the record that the first call left with the key: its ids are the ones."""
+    reached: Durability
+    unsafe: NotSafe | None
+    """It is stored, but not as safe as was asked."""
+
+    def check(self) -> None:
+        if self.unsafe is not None:
+            raise self.unsafe
+
+
 async def schedule(
     store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None, asked: Durability = "memory"
 ) -> Accepted:
@@ -100,21 +117,21 @@ async def schedule(
     ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
     deduplicated, begun = False, False
 
-    async def store_chunk(number: int) -> tuple[bytes, str, Durability]:
+    async def store_chunk(number: int) -> _Stored:
         record, key = f"{digest} {seed.hex()} {accepted_ms}", _chunk_key(key_digest, number, seed)
         found = await _store_chunk(rendered, number, key, ttl_ms, record, asked)
-        if found[0] == b"conflict":
+        if found.verdict == b"conflict":
             raise Conflict("the idempotency key was used before for a request with another content")
         return found
 
     try:
-        verdict, earlier, reached = await store_chunk(0)
+        found = await store_chunk(0)
         begun = True
-        if verdict == b"repeated":
-            _, seed_text, accepted_text = earlier.split()
+        if found.verdict == b"repeated":
+            _, seed_text, accepted_text = found.earlier.split()
             seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
             rendered = _render(store, drafts, first, seed, accepted_ms)
-        reached = await _store_rest(store_chunk, len(rendered.chunks), reached, asked)
+        reached = await _store_rest(store_chunk, len(rendered.chunks), found, asked)
     except Outage as outage:
         if not begun and outage.kind in _REFUSED_UNWRITTEN:
             raise NotStored(outage) from outage
@@ -125,22 +142,22 @@ async def schedule(
 
 
 async def _store_rest(
-    store_chunk: Callable[[int], Awaitable[tuple[bytes, str, Durability]]], chunks: int, reached: Durability, asked: Durability
+    store_chunk: Callable[[int], Awaitable[_Stored]], chunks: int, first: _Stored, asked: Durability
 ) -> Durability:
     """All chunks but the first. One after the other; side by side where each waits to be safe, so that they wait together.
 
-    Returns how safe the least safe one is.
+    Returns how safe the least safe one is. Raises ``NotSafe`` where that is less than asked.
     """
-    if asked != "memory":
-        results = await asyncio.gather(*(store_chunk(number) for number in range(1, chunks)), return_exceptions=True)
-        for result in results:  # raised only when none is at work any more
-            if isinstance(result, BaseException):
-                raise result
-        return asked
-    for number in range(1, chunks):
-        _, _, now = await store_chunk(number)
-        reached = now if now == "memory" else reached
-    return reached
+    if asked == "memory":
+        stored = [first, *[await store_chunk(number) for number in range(1, chunks)]]
+        return min((one.reached for one in stored), key=lambda reached: reached != "memory")
+    first.check()
+    results = await asyncio.gather(*(store_chunk(number) for number in range(1, chunks)), return_exceptions=True)
+    for result in results:  # raised only when none is at work any more
+        if isinstance(result, BaseException):
+            raise result
+        result.check()
+    return asked
 
 
 async def _synchronise(partition: Partition) -> None:
@@ -198,9 +215,7 @@ def _render(store: Store, drafts: Sequence[Draft], first: int, seed: bytes, acce
     return rendered
 
 
-async def _store_chunk(
-    rendered: _Rendered, number: int, key: str, ttl_ms: int, record: str, asked: Durability
-) -> tuple[bytes, str, Durability]:
+async def _store_chunk(rendered: _Rendered, number: int, key: str, ttl_ms: int, record: str, asked: Durability) -> _Stored:
     partition, messages = rendered.chunks[number]
     keys = [partition.keys.idempotency(key, number)]
     numbers: dict[str, int] = {}
@@ -210,5 +225,9 @@ async def _store_chunk(
             keys.append(partition.keys.due(topic))
             numbers[topic] = len(keys)
         arguments += (numbers[topic], score_text(score), stored)
-    answer, reached = await partition.run(SCHEDULE, keys, arguments, asked)
-    return answer[0], answer[1].decode() if len(answer) > 1 else "", reached
+    unsafe: NotSafe | None = None
+    try:
+        answer, reached = await partition.run(SCHEDULE, keys, arguments, asked, b"stored", b"repeated")
+    except NotSafe as error:
+        answer, reached, unsafe = error.answer, "memory", error
+    return _Stored(answer[0], answer[1].decode() if len(answer) > 1 else "", reached, unsafe)

@@ -31,8 +31,10 @@ MARK_MS = 1
 class NotSafe(Outage):
     """It was done, but did not become as safe as was asked, in the time there is: it may be undone where Redis fails now."""
 
-    def __init__(self, asked: Durability, detail: str) -> None:
+    def __init__(self, asked: Durability, detail: str, answer: Any) -> None:
+        """``answer``: that of the script, which tells what was done."""
         super().__init__("unsafe", f"{asked} was not reached: {detail}")
+        self.answer = answer
 
 
 class _Waiting(NamedTuple):
@@ -90,7 +92,7 @@ class Commits:
             if isinstance(answer, RedisError):
                 _tell(one, outage_of(answer) or answer)
             else:
-                _tell(one, NotSafe(self._asked, failure) if failure else answer)
+                _tell(one, NotSafe(self._asked, failure, answer) if failure else answer)
 
     async def _send(self, group: list[_Waiting]) -> tuple[list[Any], str]:
         """The answers of the scripts, and why the wait failed; '' where it did not."""

@@ -132,6 +132,7 @@ async def replay(store: Store, message_id: str, due_ms: int = 0, asked: Durabili
         [keys.dead, keys.dead_records, keys.due(parsed.topic), keys.index],
         [message_id, keys.wake_channel, due_ms],
         asked,
+        b"replayed",
     )
     if answer[0] != b"replayed":
         view = await messages.get(store, message_id)

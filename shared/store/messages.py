@@ -181,6 +181,7 @@ async def cancel(store: Store, message_id: str, asked: Durability = "memory") ->
         ],
         [message_id, GROUP, max(retention.delivered_ms, CANCELLED_KEPT_MS), max(retention.max_delivered, CANCELLED_KEPT)],
         asked,
+        b"cancelled",
     )
     if answer[0] != b"cancelled":
         await _refuse(store, message_id, "cancel")
@@ -231,6 +232,7 @@ async def _change(
         [keys.index, keys.due(place.topic), keys.errors(message_id)],
         [message_id, keys.wake_channel, due, record, seen],
         asked,
+        b"changed",
     )
     if answer[0] in (b"moved", b"absent"):
         await _refuse(store, message_id, wanted)

@@ -15,7 +15,7 @@ from shared.clock import RedisClock
 from shared.errors import InvalidField, Outage
 from shared.logs import logger
 from shared.settings import Durability, RedisSettings, Settings
-from shared.store.commit import GROUPS, Commits
+from shared.store.commit import GROUPS, Commits, NotSafe
 from shared.store.connect import Client, Connections
 from shared.store.keys import Keys
 from shared.store.outage import outages
@@ -57,11 +57,12 @@ class Partition:
         return self.connections.waiting(wait_s, readers, self.slot)
 
     async def run(
-        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], asked: Durability
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], asked: Durability, *done: bytes
     ) -> tuple[Any, Durability]:
-        """A script's answer, and how safe what it wrote is by then.
+        """A script's answer, and how safe what it wrote is by then. ``done``: the answers after which something is to be safe.
 
-        Raises ``NotSafe`` where that is less than asked, ``InvalidField`` where this server cannot tell, ``Outage``.
+        Raises ``NotSafe`` where that is less than asked: after another answer nothing was done, and nothing has to be safe.
+        Raises ``InvalidField`` where this server cannot tell, ``Outage``.
         """
         with self._doubting():
             return await self._run(script, keys, arguments, asked)
@@ -78,7 +79,12 @@ class Partition:
         if asked not in self._commits:
             client = self.waiting(self.redis.confirm_timeout_ms / 1000, GROUPS)
             self._commits[asked] = Commits(client, self.keys.mark, asked, self.redis)
-        return await self._commits[asked].run(script, keys, arguments), asked
+        try:
+            return await self._commits[asked].run(script, keys, arguments), asked
+        except NotSafe as unsafe:
+            if unsafe.answer[0] in done:
+                raise
+            return unsafe.answer, "memory"
 
     async def _check(self, asked: Durability) -> None:
         if not self._is_known:

@@ -50,15 +50,17 @@ async def inspect(client: Client, replicas: int = 0) -> Preflight:
             warnings.append("no-appendfsync-on-rewrite is on: what is accepted stays off the disk while Redis saves")
         if replicas and (connected := (await client.info("replication")).get("connected_slaves", 0)) < replicas:
             warnings.append(f"{connected} replicas are connected and Durability asks for {replicas}: what asks for it is refused")
-    can_wait = written in {None, "yes"} and _numbers(version) >= WAITAOF_SINCE
+    can_wait = written in {None, "yes"} and when != "no" and _numbers(version) >= WAITAOF_SINCE
     always = when == "always" and not pauses
-    no_fsync = "" if can_wait or always else _why_no_fsync(product, version, written)
+    no_fsync = "" if can_wait or always else _why_no_fsync(product, version, written, when)
     return Preflight(f"{product} {version}", tuple(warnings), can_wait, always, no_fsync)
 
 
-def _why_no_fsync(product: str, version: str, written: str | None) -> str:
+def _why_no_fsync(product: str, version: str, written: str | None, when: str | None) -> str:
     if written not in {None, "yes"}:
         return "appendonly is off"
+    if when == "no":  # the system writes when it likes, and Redis never learns of it
+        return "appendfsync is 'no'"
     return f"{product} {version} is too old to tell, and appendfsync is not known to be 'always'"
 
 
