@@ -6,9 +6,9 @@ from aiohttp import web
 
 from producer import dead_letters, echo, health, messages
 
-AN_ID = "(?!batch$)[^/]+"
+_AN_ID = "(?!batch$)[^/]+"
 """``batch`` is none: another method there is refused as on any other path."""
-_MESSAGE = f"/messages/{{id:{AN_ID}}}"
+_MESSAGE = f"/messages/{{id:{_AN_ID}}}"
 
 ROUTES = (
     web.post("/echoAtTime", echo.echo_at_time),
@@ -25,3 +25,8 @@ ROUTES = (
     web.get("/health/ready", health.ready),
     # /docs and /openapi.json are added by producer.openapi
 )
+
+
+def path_of(route: web.RouteDef) -> str:
+    """A route's path as the description has it."""
+    return route.path.replace(f":{_AN_ID}", "")

@@ -122,7 +122,7 @@ async def test_the_port_file_is_the_way_to_the_bundled_server(run: MakeRun) -> N
 
 def test_every_route_of_the_api_is_shown() -> None:
     """No endpoint is left out of the API by example."""
-    from producer.routes import ROUTES
+    from producer.routes import ROUTES, path_of
 
     text = README.read_text()
     commands = [step.command for block in blocks_of(README) if block.language == "console" for step in steps_of(block)]
@@ -134,6 +134,6 @@ def test_every_route_of_the_api_is_shown() -> None:
             posts = "--data-binary" in command or " -d " in command
             shown.add((method[1] if method else "POST" if posts else "GET", plain))
 
-    assert {(route.method, route.path) for route in ROUTES} <= shown
+    assert {(route.method, path_of(route)) for route in ROUTES} <= shown
     assert "/docs" in text
     assert "/openapi.json" in text
