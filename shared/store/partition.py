@@ -65,7 +65,12 @@ class Partition:
         Raises ``InvalidField`` where this server cannot tell, ``Outage``.
         """
         with self._doubting():
-            return await self._run(script, keys, arguments, asked)
+            try:
+                return await self._run(script, keys, arguments, asked)
+            except NotSafe as unsafe:
+                if unsafe.answer[0] in done:
+                    raise
+                return unsafe.answer, "memory"
 
     async def _run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Argument], asked: Durability
@@ -79,12 +84,7 @@ class Partition:
         if asked not in self._commits:
             client = self.waiting(self.redis.confirm_timeout_ms / 1000, GROUPS)
             self._commits[asked] = Commits(client, self.keys.mark, asked, self.redis)
-        try:
-            return await self._commits[asked].run(script, keys, arguments), asked
-        except NotSafe as unsafe:
-            if unsafe.answer[0] in done:
-                raise
-            return unsafe.answer, "memory"
+        return await self._commits[asked].run(script, keys, arguments), asked
 
     async def _check(self, asked: Durability) -> None:
         if not self._is_known:
