@@ -63,7 +63,7 @@ class RawConnection:
 
 def head(method: str = "POST", path: str = "/messages", **headers: object) -> bytes:
     """A request's head; ``content_length=5`` is the header ``Content-Length: 5``."""
-    given = {"Host": "x", "Content-Type": "application/json"} | {
+    given = {"Host": "localhost", "Content-Type": "application/json"} | {
         name.replace("_", "-").title(): value for name, value in headers.items()
     }
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]

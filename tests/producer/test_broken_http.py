@@ -11,7 +11,7 @@ from tests.producer.raw import RawConnection, head
 BODY = b'{"topic": "work"}'
 FINE = head(content_length=len(BODY)) + BODY
 CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
-START = b"POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+START = b"POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 LENGTH = b"Content-Length: %d\r\n" % len(BODY)
 LINE = b"GET /health/live HTTP/1.1\r\n"
 
@@ -38,25 +38,29 @@ BROKEN: dict[str, tuple[bytes, int, str]] = {
     "bare line feeds": (FINE.replace(b"\r\n", b"\n"), 400, "CRLF"),
     "a bare carriage return": (START + b"X: a\rContent-Length: 3\r\n" + LENGTH + b"\r\n" + BODY, 400, "LF"),
     "a zero byte in a header": (START + b"X: a\0b\r\n" + LENGTH + b"\r\n" + BODY, 400, "header value"),
-    "a zero byte in the path": (b"GET /messages/\0 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "url path"),
-    "no text in the path": (b"GET /messages/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", 400, "url path"),
-    "no text in the query": (b"GET /dead-letters?topic=\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400, "url query"),
+    "a zero byte in the path": (b"GET /messages/\0 HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "url path"),
+    "no text in the path": (b"GET /messages/\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "url path"),
+    "no text in the query": (b"GET /dead-letters?topic=\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "url query"),
     "no host": (LINE + b"\r\n", 400, "Host"),
     "two hosts": (LINE + b"Host: a\r\nHost: b\r\n\r\n", 400, "Host"),
-    "no method": (b"G<T / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "method"),
-    "a huge method": (b"A" * 100_000 + b" / HTTP/1.1\r\nHost: x\r\n\r\n", 400, "method"),
-    "another version": (b"GET /health/live HTTP/3.7\r\nHost: x\r\n\r\n", 400, "version"),
+    "no method": (b"G<T / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "method"),
+    "a huge method": (b"A" * 100_000 + b" / HTTP/1.1\r\nHost: localhost\r\n\r\n", 400, "method"),
+    "another version": (b"GET /health/live HTTP/3.7\r\nHost: localhost\r\n\r\n", 400, "version"),
     "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "HTTP/1.1"),
     "TLS": (bytes.fromhex("16030100c8010000c40303") + b"\0" * 200, 400, "HTTP/1.1"),
-    "a huge URL": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "8190 bytes"),
-    "a huge query": (b"GET /dead-letters?topic=" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "8190 bytes"),
-    "a huge header": (LINE + b"Host: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", 431, "16384 bytes"),
-    "a huge name of a header": (LINE + b"Host: x\r\n" + b"a" * 100_000 + b": x\r\n\r\n", 431, "16384 bytes"),
-    "many headers": (LINE + b"Host: x\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431, "fewer headers"),
+    "a huge URL": (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "8190 bytes"),
+    "a huge query": (b"GET /dead-letters?topic=" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414, "8190 bytes"),
+    "a huge header": (LINE + b"Host: localhost\r\nX: " + b"a" * 100_000 + b"\r\n\r\n", 431, "16384 bytes"),
+    "a huge name of a header": (LINE + b"Host: localhost\r\n" + b"a" * 100_000 + b": x\r\n\r\n", 431, "16384 bytes"),
+    "many headers": (LINE + b"Host: localhost\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431, "fewer headers"),
     "a huge trailer": (START + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKED[:-2] + b"X: y\r\n" * 20_000, 431, "fewer headers"),
     "a head without an end": (LINE + b"".join(b"X%d: %b\r\n" % (n, b"y" * 10_000) for n in range(20)), 431, "65536 bytes"),
     "an unknown expectation": (START + b"Expect: pizza\r\n" + LENGTH + b"\r\n", 417, "100-continue"),
-    "an unknown expectation anywhere": (b"GET /nothing HTTP/1.1\r\nHost: x\r\nExpect: pizza\r\n\r\n", 417, "100-continue"),
+    "an unknown expectation anywhere": (
+        b"GET /nothing HTTP/1.1\r\nHost: localhost\r\nExpect: pizza\r\n\r\n",
+        417,
+        "100-continue",
+    ),
 }
 
 

@@ -85,9 +85,10 @@ def alone(tmp_path: Path) -> Iterator[BundledServer]:
 
 @pytest.fixture
 async def lacking(open_api: OpenApi, settings: Settings, alone: BundledServer, prefix: str) -> AsyncIterator[Scene]:
-    """Nothing beyond memory is reached in time: no replica is there, and the disk is not written to any more."""
+    """Nothing beyond memory is reached in time: no replica is there, and the disk is not written to, which nobody may ask."""
     scene = await opened(open_api, settings, alone, prefix)
     await scene.redis.config_set("appendfsync", "no")
+    await scene.redis.execute_command("ACL", "SETUSER", "default", "-config")  # type: ignore[no-untyped-call] # the library leaves it untyped
     yield scene
     await scene.redis.aclose()
 

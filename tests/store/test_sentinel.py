@@ -92,6 +92,7 @@ async def test_who_has_asked_nothing_for_long_asks_first(group: Sentinels) -> No
     async with opened(group.url) as store:
         await accept(store)
         old, new = group.servers
+        await eventually(lambda: waiting(store, new) == 1, what="the replica has it")
         until_s = time.monotonic() + 2 * RECHECK_S
 
         old.send(signal.SIGSTOP)
