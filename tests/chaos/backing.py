@@ -38,6 +38,9 @@ class Backing(Protocol):
     def is_whole(self) -> bool:
         """Whether every server runs and follows, so that one of them may fail (again). Blocks; raises where one is out."""
 
+    async def close(self) -> None:
+        """Closes every client that it made."""
+
     def reign(self) -> object:
         """Changes when a server takes another's place. Blocks; raises where nobody answers."""
 
@@ -61,6 +64,9 @@ class OneServer:
     def reign(self) -> object:
         return None
 
+    async def close(self) -> None:
+        await self._client.aclose()
+
 
 class _Nodes:
     """Servers that tell their own addresses, so that no link can stand before them."""
@@ -74,6 +80,10 @@ class _Nodes:
         if node.port not in self._clients:
             self._clients[node.port] = Redis(port=node.port, protocol=2, socket_timeout=10)
         return self._clients[node.port]
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
 
 
 class Watched(_Nodes):

@@ -83,11 +83,13 @@ class Run:
             try:
                 await stage.start()
                 watching = asyncio.create_task(self._watch_take_overs(stage))
-                async with self._callers(stage) as callers:
-                    await self._break_by_plan(stage)
-                await mend(stage)
-                await self._settle(stage)
-                await end(watching)
+                try:
+                    async with self._callers(stage) as callers:
+                        await self._break_by_plan(stage)
+                    await mend(stage)
+                    await self._settle(stage)
+                finally:
+                    await end(watching)
                 await self._look_at_all(stage, callers)
                 await self._look_at_keys(stage)
             finally:

@@ -194,8 +194,7 @@ class Stage:
             await _end(member.process)
             self._note_end(member, 0, ORDERED, -signal.SIGKILL)
             await member.link.stop()
-        for master in self.backing.masters():
-            await master.aclose()
+        await self.backing.close()
         await self.http.close()
 
 
