@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import signal
@@ -28,6 +29,8 @@ def process_name() -> str:
 
 def run(service: str, main: Main) -> None:
     """Runs ``main(settings, stop)`` until it returns its exit code. SIGTERM and SIGINT set ``stop``."""
+    epilog = "It takes no arguments: see Settings in README.md."
+    argparse.ArgumentParser(prog=f"python -m {service}", description=f"One {service} process.", epilog=epilog).parse_args()
     try:
         settings = load_settings()
         file = set_up_logging(settings.logging, service)

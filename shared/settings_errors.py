@@ -77,8 +77,8 @@ def _in_words(path: str, expected: str) -> str:
 def _choices(path: str) -> tuple[str, ...]:
     if path.startswith("Auth.Keys["):
         return get_args(Scope)
-    section, _, key = path.partition(".")
-    fields = msgspec.structs.fields(SECTIONS[section] or Settings)
+    section, _, key = path.rpartition(".")
+    fields = msgspec.structs.fields(SECTIONS.get(section) or Settings)
     return next((get_args(field.type) for field in fields if field.encode_name == key), ())
 
 

@@ -138,6 +138,7 @@ def test_what_is_not_ours_in_the_environment_is_left_alone(file: Path) -> None:
         ({"Consumers": {"LeaseMs": 10}}, "Consumers.LeaseMs", "10", "expected a whole number >= 200"),
         ({"Logging": {"Level": "info"}}, "Logging.Level", "'info'", "TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL"),
         ({"Logging": {"Format": "xml"}}, "Logging.Format", "'xml'", "expected one of text, json"),
+        ({"Durability": "disk"}, "Durability", "'disk'", "expected one of memory, fsync, replica"),
         ({"Partitions": 0}, "Partitions", "0", "expected a whole number >= 1"),
         ({"Topics": {}}, "Topics", "an object", "expected a list, got an object"),
         ({"Topics": [{"Handler": "m"}]}, "Topics[0].Name", "None", "this setting is required"),
