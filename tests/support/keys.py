@@ -24,9 +24,11 @@ async def leaked_keys(redis: Client, prefix: str) -> dict[str, str]:
         if name in RETAINED:
             continue
         kind = (await redis.type(key)).decode()
+        if kind == "none":  # its time to live ended meanwhile
+            continue
         if kind == "stream" and await redis.xlen(key) == 0 and await _nothing_pending(redis, key):
             continue
-        if name.startswith(("idempotency:", "rate:")) and await redis.pttl(key) > 0:
+        if name.startswith(("idempotency:", "rate:")) and await redis.pttl(key) != -1:
             continue
         leaked[name] = kind
     return leaked
