@@ -23,6 +23,8 @@ RUN pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-versi
 
 FROM base AS test
 COPY --from=test-packages /opt/venv /opt/venv
+# Compose mounts the code read-only over /app, where hypothesis would keep its examples.
+ENV HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 COPY --chown=app:app . .
 USER app
 CMD ["python", "-m", "pytest", "-n", "auto", "-m", "not containers and not chaos"]
