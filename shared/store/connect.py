@@ -42,10 +42,6 @@ class Connections:
         """Whether slots lie on different servers, so that each partition needs clients of its own."""
         return self._address.form == "cluster"
 
-    async def node(self, slot: int) -> Node | None:
-        """The server that holds a slot; ``None`` where there is only one. Raises what the library raises."""
-        return await self._locator.node(slot) if self._locator else None
-
     def commands(self, slot: int = 0) -> Client:
         """A client for commands that answer at once, over a pool of connections."""
         timeout_s = self._settings.timeout_ms / 1000

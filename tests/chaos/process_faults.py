@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import suppress
 
 from tests.chaos.fault_types import LEASE_S, Break, Hit, Kind
 from tests.chaos.stage import SERVICES, Member, Stage
@@ -20,24 +21,13 @@ async def _pick(stage: Stage, choice: float, services: tuple[str, ...] = SERVICE
     return found[int(choice * len(found))]
 
 
-def _killed(service: str) -> Break:
-    async def run(stage: Stage, choice: float, _: float) -> Hit:
-        member = await _pick(stage, choice, (service,))
-        member.expected_end = True
-        member.process.kill()
-        await stage.replace(member)
-        return (member.name,)
-
-    return run
-
-
-def _stopped(service: str) -> Break:
-    """Told to end, and replaced at once, as in a rolling update."""
+def _ended(service: str, number: signal.Signals) -> Break:
+    """Killed, or told to end, and replaced at once, as in a rolling update."""
 
     async def run(stage: Stage, choice: float, _: float) -> Hit:
         member = await _pick(stage, choice, (service,))
         member.expected_end = True
-        member.process.send(signal.SIGTERM)
+        member.process.send(number)
         await stage.replace(member)
         return (member.name,)
 
@@ -70,10 +60,8 @@ async def _link_reset(stage: Stage, choice: float, _: float) -> Hit:
     member = await _pick(stage, choice)
     passed_bytes = member.link.passed_bytes
     member.link.reset_halfway()
-    for _ in range(200):
-        await asyncio.sleep(0.01)
-        if member.link.passed_bytes > passed_bytes:
-            break
+    with suppress(AssertionError):
+        await eventually(lambda: member.link.passed_bytes > passed_bytes, within_s=2)
     return (member.name,)
 
 
@@ -103,15 +91,15 @@ async def _clock_stepped(stage: Stage, choice: float, amount: float) -> Hit:
 
 
 PROCESSES: dict[str, Kind] = {
-    "worker killed": Kind("died", _killed("consumers")),
+    "worker killed": Kind("died", _ended("consumers", signal.SIGKILL)),
     "worker frozen": Kind("frozen", _frozen("consumers")),
-    "worker stopped": Kind("none", _stopped("consumers")),
-    "dispatcher killed": Kind("died", _killed("dispatcher")),
+    "worker stopped": Kind("none", _ended("consumers", signal.SIGTERM)),
+    "dispatcher killed": Kind("died", _ended("dispatcher", signal.SIGKILL)),
     "dispatcher frozen": Kind("frozen", _frozen("dispatcher")),
-    "dispatcher stopped": Kind("none", _stopped("dispatcher")),
-    "producer killed": Kind("died", _killed("producer")),
+    "dispatcher stopped": Kind("none", _ended("dispatcher", signal.SIGTERM)),
+    "producer killed": Kind("died", _ended("producer", signal.SIGKILL)),
     "producer frozen": Kind("frozen", _frozen("producer")),
-    "producer stopped": Kind("none", _stopped("producer")),
+    "producer stopped": Kind("none", _ended("producer", signal.SIGTERM)),
     "clock stepped": Kind("stepped", _clock_stepped),
 }
 LINKS: dict[str, Kind] = {

@@ -11,11 +11,11 @@ from secrets import token_hex
 import pytest
 
 from dispatcher.scheduler import Dispatcher
-from shared.errors import Outage
 from shared.settings import DispatcherSettings, RedisSettings, Settings
 from shared.store.accept import Draft, schedule
 from shared.store.partition import Partition, Store
 from tests.support.cluster import Cluster, private_cluster
+from tests.support.stores import works
 from tests.support.waiting import eventually
 
 PARTITIONS = 6
@@ -86,14 +86,6 @@ async def test_a_node_that_is_out_keeps_no_dispatcher_from_its_start(cluster: Cl
         node.answers()
         await eventually(lambda: works(store), within_s=20, what="all answer")
         await move(rest)
-
-
-async def works(store: Store) -> bool:
-    try:
-        await store.register_topics()
-    except Outage:
-        return False
-    return True
 
 
 async def move(partitions: list[Partition]) -> None:

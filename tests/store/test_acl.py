@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from shared.errors import Outage
-from shared.settings import RedisSettings, Settings
 from shared.store.accept import Draft, Unconfirmed, schedule
 from shared.store.due import WakeUps
 from shared.store.partition import Store
@@ -18,6 +17,7 @@ from tests.support.cluster import private_cluster
 from tests.support.nodes import Node
 from tests.support.sentinel import private_sentinels
 from tests.support.server import private_server
+from tests.support.stores import opened_store
 
 DRAFT = Draft("echo", "text", b"x", delay_ms=3_600_000)
 SENTINEL_USER = "sentinel_username=mss-sentinel&sentinel_password=PASSWORD"
@@ -32,14 +32,8 @@ def guarded(tmp_path: Path) -> Iterator[Guarded]:
         made.close()
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Store]:
-    redis = RedisSettings(connection_string=url, timeout_ms=2000, confirm_timeout_ms=2000)
-    store = Store(Settings(redis=redis, partitions=2), "test")
-    try:
-        yield store
-    finally:
-        await store.close()
+def opened(url: str) -> AbstractAsyncContextManager[Store]:
+    return opened_store(url, 2, timeout_ms=2000, confirm_timeout_ms=2000)
 
 
 async def refusal_of(url: str) -> str:

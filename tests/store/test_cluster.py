@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from secrets import token_hex
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import Outage
-from shared.settings import RedisSettings, Settings
+from shared.settings import RedisSettings
 from shared.store import due, messages
 from shared.store.accept import Draft, schedule
 from shared.store.connect import Connections
@@ -19,6 +19,7 @@ from shared.store.delivery import Deliveries
 from shared.store.partition import Partition, Store, slot_of
 from tests.store.stage import finished, id_of
 from tests.support.cluster import Cluster, private_cluster
+from tests.support.stores import opened_store, works
 from tests.support.waiting import eventually
 
 PARTITIONS = 6
@@ -38,14 +39,8 @@ def own_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-@asynccontextmanager
-async def opened(cluster: Cluster) -> AsyncIterator[Store]:
-    redis = RedisSettings(connection_string=cluster.url, key_prefix=f"t{token_hex(6)}", timeout_ms=1000)
-    store = Store(Settings(redis=redis, partitions=PARTITIONS), "test")
-    try:
-        yield store
-    finally:
-        await store.close()
+def opened(cluster: Cluster) -> AbstractAsyncContextManager[Store]:
+    return opened_store(cluster.url, PARTITIONS, key_prefix=f"t{token_hex(6)}", timeout_ms=1000)
 
 
 @pytest.fixture
@@ -58,14 +53,6 @@ async def store(shared_cluster: Cluster) -> AsyncIterator[Store]:
 async def own_store(own_cluster: Cluster) -> AsyncIterator[Store]:
     async with opened(own_cluster) as store:
         yield store
-
-
-async def works(store: Store) -> bool:
-    try:
-        await store.register_topics()
-    except Outage:
-        return False
-    return True
 
 
 async def deliver_all(partition: Partition) -> set[str]:

@@ -7,9 +7,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from secrets import token_hex
 from typing import Any
@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 
 from shared.errors import Outage
-from shared.settings import RedisSettings, Settings
 from shared.store import messages
 from shared.store.accept import Draft, schedule
 from shared.store.locate import RECHECK_S
 from shared.store.partition import Store
 from tests.support.nodes import Node
 from tests.support.sentinel import MASTER, Sentinels, private_sentinels
+from tests.support.stores import opened_store
 from tests.support.waiting import eventually
 
 HOUR_MS = 3_600_000
@@ -35,14 +35,8 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sentinels]:
         yield group
 
 
-@asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Store]:
-    redis = RedisSettings(connection_string=url, key_prefix=f"t{token_hex(6)}", timeout_ms=1000)
-    store = Store(Settings(redis=redis, partitions=2), "test")
-    try:
-        yield store
-    finally:
-        await store.close()
+def opened(url: str) -> AbstractAsyncContextManager[Store]:
+    return opened_store(url, 2, key_prefix=f"t{token_hex(6)}", timeout_ms=1000)
 
 
 async def accept(store: Store) -> str:
