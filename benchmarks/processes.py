@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psutil
 
@@ -21,7 +22,7 @@ class Process:
         self._command, self._log = list(command), log
         self._environment = {**os.environ, **(environment or {})}
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,

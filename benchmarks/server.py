@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from redis import Redis
 
@@ -22,7 +22,7 @@ class Server:
         folder = Path(self._folder.name)
         self._server = BundledServer(folder / "data", folder / "server.log", options=(*OPTIONS, *options))
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self._server.start()
         self.client: Any = Redis.from_url(self.url)  # typed as the union of all that options could make of an answer
         return self
@@ -44,7 +44,9 @@ class Server:
     def cpu_s(self) -> float:
         """What it has used of the processor so far, with its helper threads and children."""
         found = self.client.info("cpu")
-        return float(sum(found[name] for name in ("used_cpu_sys", "used_cpu_user", "used_cpu_sys_children", "used_cpu_user_children")))
+        return float(
+            sum(found[name] for name in ("used_cpu_sys", "used_cpu_user", "used_cpu_sys_children", "used_cpu_user_children"))
+        )
 
     def used_bytes(self) -> int:
         """Memory in use by what it holds, as its allocator counts it."""

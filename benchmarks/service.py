@@ -48,12 +48,12 @@ class Service:
             environment["BENCH_MARKS"] = str(self._marks)
         log = self._server.folder / f"{name or kind}.log"
         with Process(python("-m", kind), log, environment) as process:
-            _await(process, lambda said: _LISTENING.search(said) is not None and "server:" in said or kind == "producer")
+            _await(process, lambda said: (_LISTENING.search(said) is not None and "server:" in said) or kind == "producer")
             yield process
 
     def port(self, producer: Process) -> int:
         """Where the producer listens."""
-        return int(_await(producer, lambda said: _LISTENING.search(said))[1])
+        return int(_await(producer, _LISTENING.search)[1])
 
 
 def _await(process: Process, look: Any) -> Any:

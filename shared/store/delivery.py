@@ -11,11 +11,12 @@ from redis.exceptions import ResponseError
 
 from shared.errors import Outage
 from shared.store.connect import Client
-from shared.store.entries import Entry, Lease, Settlement, deferrals_text, number, parse_deferrals
+from shared.store.entries import Entry, Lease, Settlement, number, parse_deferrals
 from shared.store.keys import GROUP
 from shared.store.outage import outages
 from shared.store.partition import Partition
 from shared.store.scripts import CLAIM, HAND_BACK, LEAVE, RENEW, SETTLE, Argument
+from shared.store.settling import Settling
 
 SCAN_COUNT = 100
 """Pending entries that one claim looks at."""
@@ -146,27 +147,8 @@ class Deliveries:
 
     async def settle(self, settlements: Sequence[Settlement], max_finished: int) -> list[bool]:
         """Ends deliveries. False for one whose lease is not held any more: nothing was written for it. Raises ``Outage``."""
-        keys = self._keys
-        numbers: dict[str, int] = {}
-        key_list = [keys.index, keys.finished, keys.finished_expiry, keys.dead, keys.dead_records]
-
-        def number_of(key: str) -> int:
-            if key not in numbers:
-                key_list.append(key)
-                numbers[key] = len(key_list)
-            return numbers[key]
-
-        arguments: list[Argument] = [GROUP, self.consumer, keys.wake_channel, max_finished]
-        for one in settlements:
-            with_errors = one.errors_exist or one.outcome != "finished"
-            arguments += (
-                number_of(one.lease.stream), one.lease.entry_id, one.lease.deliveries, one.message_id, one.outcome,
-                number_of(keys.errors(one.message_id)) if with_errors else 0,
-                one.text, one.number,
-                number_of(keys.due(one.topic)) if one.outcome == "retry" else 0,
-                one.header if one.outcome == "dead" else f"{one.attempts} {deferrals_text(one)}".rstrip(),
-            )  # fmt: skip
-        return [bool(result) for result in await SETTLE.run(self._client, key_list, arguments)]
+        settling = Settling(self._keys, self.consumer, max_finished, settlements)
+        return settling.results(await SETTLE.run(self._client, settling.keys, settling.arguments))
 
     async def renew(self, leases: Sequence[Lease]) -> list[bool]:
         """Keeps leases alive. False for one that is lost. Raises ``Outage``."""

@@ -65,12 +65,18 @@ async def _dispatch(stage: Stage) -> Scene:
 
 async def _settle(stage: Stage) -> Scene:
     done = await stage.running_again()
-    failed, spent = await stage.running(2)
+    failed, spent, plain, unkept = await stage.running(4)
     (other,) = await stage.running(topic="beta")
-    ends = [finished(done, errors_exist=True), retry(failed, delay_ms=HOUR_MS), dead(spent), retry(other, delay_ms=HOUR_MS)]
+    ends = [
+        finished(done, errors_exist=True), retry(failed, delay_ms=HOUR_MS), finished(plain),
+        dead(spent), retry(other, delay_ms=HOUR_MS), finished(unkept, retention_ms=0),
+    ]  # fmt: skip
     call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
-    after = {id_of(done): "delivered", id_of(failed): "retrying", id_of(spent): "dead", id_of(other): "retrying"}
-    return _scene(call, [1, 1, 1, 1], [0, 0, 0, 0], after)
+    after = {
+        id_of(done): "delivered", id_of(failed): "retrying", id_of(spent): "dead", id_of(other): "retrying",
+        id_of(plain): "delivered", id_of(unkept): "absent",
+    }  # fmt: skip
+    return _scene(call, [1] * len(ends), [0] * len(ends), after)
 
 
 async def _renew(stage: Stage) -> Scene:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from redis.exceptions import ResponseError
 
+from shared.record import Record, encode_record
 from shared.store import messages
 from shared.store.connect import Client
 from shared.store.entries import Settlement
+from shared.store.keys import GROUP
 from shared.store.scripts import SETTLE, Argument
 from tests.store.conftest import Wakes
 from tests.store.stage import (
@@ -180,7 +184,7 @@ async def test_an_entry_settled_twice_in_one_batch_counts_once(stage: Stage, red
     """The first of the two takes effect, the second is refused."""
     (entry,) = await stage.running()
 
-    assert await stage.settle(retry(entry, delay_ms=HOUR_MS), finished(entry)) == [True, False]
+    assert await stage.settle(retry(entry, delay_ms=HOUR_MS), retry(entry)) == [True, False]
 
     assert await stage.status(id_of(entry)) == "retrying"
     assert await redis.exists(stage.keys.finished) == 0
@@ -245,7 +249,12 @@ async def test_bad_arguments_refuse_the_whole_batch_before_anything_is_written(
     entries = await stage.running(2)
     ends = [finished(entries[0]), retry(entries[1])]
     call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
-    bad: dict[str, tuple[int, Argument]] = {"outcome": (18, "vanish"), "number": (21, "soon"), "due set": (22, 0)}
+    outcome = call.arguments.index("retry")
+    bad: dict[str, tuple[int, Argument]] = {
+        "outcome": (outcome, "vanish"),
+        "number": (outcome + 3, "soon"),
+        "due set": (outcome + 4, 0),
+    }
     position, value = bad[fault]
     call.arguments[position] = value
     before = await contents(redis, prefix)
@@ -282,3 +291,50 @@ async def test_a_retry_wakes_the_dispatchers_only_when_it_became_the_earliest(st
 
     await stage.settle(retry(near, delay_ms=HOUR_MS // 2))
     assert await wakes.heard() == [f"alpha {int((await stage.waiting())[id_of(near)])}"]
+
+
+async def test_a_delivery_that_is_over_and_named_twice_counts_once(stage: Stage, redis: Client) -> None:
+    """Whatever else is said of it in the same call, what was delivered stays delivered."""
+    (entry,) = await stage.running()
+
+    assert await stage.settle(retry(entry, delay_ms=HOUR_MS), finished(entry), finished(entry)) == [False, True, False]
+
+    assert await redis.exists(stage.keys.due("alpha")) == 0
+    assert await redis.hkeys(stage.keys.finished) == [id_of(entry).encode()]
+
+
+async def test_a_bundle_is_fenced_one_by_one(stage: Stage, redis: Client) -> None:
+    """Among deliveries that are over at the first try, one whose lease is another's is refused and the others take effect."""
+    entries = await stage.running(5)
+    lost = entries[2]
+    await redis.xclaim(lost.stream, GROUP, "w2", 0, [lost.entry_id])
+
+    assert await stage.settle(*[finished(entry) for entry in entries]) == [True, True, False, True, True]
+
+    assert [row[0] for row in await redis.xrange(lost.stream)] == [lost.entry_id.encode()]
+    assert sorted(await redis.hkeys(stage.keys.finished)) == sorted(id_of(one).encode() for one in entries if one is not lost)
+    assert await stage.settle(replace(finished(lost), lease=lease_of(lost, 2)), worker="w2") == [True]
+
+
+async def test_a_bundle_far_apart_in_a_long_line_is_found(stage: Stage, redis: Client) -> None:
+    """However many other deliveries the worker holds in between, the leases of a bundle are found."""
+    entries = await stage.running(400)
+
+    assert await stage.settle(finished(entries[0]), finished(entries[-1])) == [True, True]
+    assert await redis.xlen(entries[0].stream) == 398
+
+    assert all(await stage.settle(*[finished(entry) for entry in entries[1:-1]]))
+
+
+async def test_entries_of_strangers_are_settled_in_a_bundle(stage: Stage, redis: Client) -> None:
+    """Entry ids of any length belong to one range: a stranger may have begun a stream with small ones."""
+    ids = ["7-1", "7-10", "12-3", "1790000000000-0"]
+    stream = stage.keys.stream("alpha")
+    for number, entry_id in enumerate(ids):
+        record = encode_record(Record(f"alpha-0-{number:021d}", 1, "text", b"body"))
+        await redis.xadd(stream, {"due": 1, "attempts": 0, "message": record}, id=entry_id)
+    entries = await stage.read(count=4)
+
+    assert [entry.entry_id for entry in entries] == ids
+    assert await stage.settle(*[finished(entry) for entry in reversed(entries)]) == [True] * 4
+    assert await redis.xlen(stream) == 0

@@ -2,8 +2,11 @@
 --
 -- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] dead  KEYS[5] dead records
 -- KEYS[6..]  the streams, due sets and error lists that the deliveries name
--- ARGV[1] group  ARGV[2] consumer  ARGV[3] wake-up channel  ARGV[4] most finished messages kept
--- ARGV[5..]  ten values a delivery:
+-- ARGV[1] group  ARGV[2] consumer  ARGV[3] wake-up channel  ARGV[4] most finished messages kept  ARGV[5] number of bundles
+-- ARGV[6..]  bundles of deliveries that are over at the first try (finished, delivered once, no errors): what most are
+--   1 number of their stream in KEYS   2 how many: n   3 the first and 4 the last of their entry ids
+--   5 retention, ms; 0 keeps nothing   n entry ids   n message ids   n texts that are kept (JSON), where there is a retention
+-- then ten values for each other delivery:
 --   1 number of its stream in KEYS   2 entry id   3 deliveries   4 message id
 --   5 outcome: finished | retry | dead
 --   6 number of its error list in KEYS, 0 where there is none
@@ -33,14 +36,56 @@ redis.call('HLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
-local results, held, taken = {}, {}, {}
-for i = 5, #ARGV, 10 do
+local results, held, bundles = {}, {}, {}
+local seen = {} -- stream -> entry -> whether it may be settled; false once it is taken: a call may name an entry twice
+
+-- The leases of a bundle in one look. What lies between and is not of it makes the look longer: past a bound each is looked up.
+local function look(stream, count, first, last)
+  local found, most = seen[stream] or {}, 2 * count + 100
+  seen[stream] = found
+  local rows = redis.pcall('XPENDING', stream, group, first, last, most, consumer)
+  if rows.err then
+    if string.find(rows.err, 'NOGROUP', 1, true) then return found, true end
+    error(rows.err)
+  end
+  for _, row in ipairs(rows) do
+    if found[row[1]] == nil then found[row[1]] = row[4] == 1 or nil end
+  end
+  return found, #rows < most
+end
+
+local at = 6
+for _ = 1, tonumber(ARGV[5]) do
+  local stream, count, retention = KEYS[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 4])
+  local found, complete = look(stream, count, ARGV[at + 2], ARGV[at + 3])
+  local entries, ids, texts, number = {}, {}, {}, 0
+  local first_entry, first_id = at + 5, at + 5 + count
+  for i = 0, count - 1 do
+    local entry = ARGV[first_entry + i]
+    local ours = found[entry]
+    if ours == nil and not complete then
+      local owner, deliveries = lease(stream, group, entry)
+      ours = owner == consumer and deliveries == 1
+    end
+    if ours then
+      found[entry], number = false, number + 1
+      entries[number], ids[number] = entry, ARGV[first_id + i]
+      if retention > 0 then texts[number] = ARGV[first_id + count + i] end
+    end
+    results[#results + 1] = ours and 1 or 0
+  end
+  if number > 0 then bundles[#bundles + 1] = {stream = stream, entries = entries, ids = ids, texts = texts, retention = retention} end
+  at = first_id + count + (retention > 0 and count or 0)
+end
+
+for i = at, #ARGV, 10 do
   local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
   local owner, deliveries = lease(stream, group, entry)
-  local ours = owner == consumer and deliveries == tonumber(ARGV[i + 2]) and not taken[stream .. entry]
+  local found = seen[stream] or {}
+  local ours = owner == consumer and deliveries == tonumber(ARGV[i + 2]) and found[entry] ~= false
   results[#results + 1] = ours and 1 or 0
   if ours then
-    taken[stream .. entry] = true
+    seen[stream], found[entry] = found, false
     local one = {
       stream = stream, entry = entry, id = ARGV[i + 3], outcome = ARGV[i + 4],
       errors = KEYS[tonumber(ARGV[i + 5])], text = ARGV[i + 6], number = tonumber(ARGV[i + 7]),
@@ -59,9 +104,13 @@ for i = 5, #ARGV, 10 do
     held[#held + 1] = one
   end
 end
-if #held == 0 then return results end
+if #held == 0 and #bundles == 0 then return results end
 
 -- The removals, one call a stream.
+for _, bundle in ipairs(bundles) do
+  redis.call('XACK', bundle.stream, group, unpack(bundle.entries))
+  redis.call('XDEL', bundle.stream, unpack(bundle.entries))
+end
 local acks = {}
 for _, one in ipairs(held) do
   local list = acks[one.stream] or {}
@@ -74,6 +123,18 @@ for stream, entries in pairs(acks) do
 end
 
 local gone, kept, expiries = {}, {}, {}
+for _, bundle in ipairs(bundles) do
+  redis.call('HDEL', KEYS[1], unpack(bundle.ids))
+  local expiry = string.format('%d', now + bundle.retention)
+  for i, text in ipairs(bundle.texts) do
+    kept[#kept + 1] = bundle.ids[i]
+    kept[#kept + 1] = text
+    expiries[#expiries + 1] = expiry
+    expiries[#expiries + 1] = bundle.ids[i]
+  end
+  for _, id in ipairs(bundle.ids) do release(id) end
+end
+
 local function forget(one)
   gone[#gone + 1] = one.id
   if one.errors then redis.call('DEL', one.errors) end
@@ -122,6 +183,6 @@ if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
 if #kept > 0 then
   redis.call('HSET', KEYS[2], unpack(kept))
   redis.call('ZADD', KEYS[3], unpack(expiries))
-  trim_finished(KEYS[2], KEYS[3], now, tonumber(ARGV[4]), 2 * #held)
+  trim_finished(KEYS[2], KEYS[3], now, tonumber(ARGV[4]), 2 * #results)
 end
 return results

@@ -1,0 +1,85 @@
+"""How the ends of deliveries are told to the ``settle`` script: those that are over at the first try in bundles, as most are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from shared.store.entries import Settlement, deferrals_text
+from shared.store.keys import GROUP, Keys
+from shared.store.scripts import Argument
+
+
+class Settling:
+    """The keys and arguments of one call."""
+
+    def __init__(self, keys: Keys, consumer: str, max_finished: int, settlements: Sequence[Settlement]) -> None:
+        self._keys = keys
+        self._numbers: dict[str, int] = {}
+        self.keys = [keys.index, keys.finished, keys.finished_expiry, keys.dead, keys.dead_records]
+        bundles: dict[tuple[str, int], list[int]] = {}
+        others: list[int] = []
+        for position, one in enumerate(settlements):
+            if _is_plain(one):
+                bundles.setdefault((one.lease.stream, one.number if one.text else 0), []).append(position)
+            else:
+                others.append(position)
+        self.arguments: list[Argument] = [GROUP, consumer, keys.wake_channel, max_finished, len(bundles)]
+        self._order: list[int] = []
+        """Positions of the settlements as the script is told of them."""
+        for (stream, retention_ms), positions in bundles.items():
+            self._bundle(stream, retention_ms, [settlements[position] for position in positions])
+            self._order += positions
+        for position in others:
+            self._other(settlements[position])
+        self._order += others
+
+    def results(self, answer: Sequence[int]) -> list[bool]:
+        """Which settlements took effect, in the order in which they were given."""
+        results = [False] * len(self._order)
+        for position, took_effect in zip(self._order, answer, strict=True):
+            results[position] = took_effect == 1
+        return results
+
+    def _bundle(self, stream: str, retention_ms: int, settlements: list[Settlement]) -> None:
+        entries = [one.lease.entry_id for one in settlements]
+        self.arguments += (
+            self._number_of(stream),
+            len(entries),
+            _millisecond(min(entries, key=_by_time)),
+            _millisecond(max(entries, key=_by_time)),
+            retention_ms,
+        )
+        self.arguments += entries
+        self.arguments += [one.message_id for one in settlements]
+        if retention_ms:
+            self.arguments += [one.text for one in settlements]
+
+    def _other(self, one: Settlement) -> None:
+        with_errors = one.errors_exist or one.outcome != "finished"
+        self.arguments += (
+            self._number_of(one.lease.stream), one.lease.entry_id, one.lease.deliveries, one.message_id, one.outcome,
+            self._number_of(self._keys.errors(one.message_id)) if with_errors else 0,
+            one.text, one.number,
+            self._number_of(self._keys.due(one.topic)) if one.outcome == "retry" else 0,
+            one.header if one.outcome == "dead" else f"{one.attempts} {deferrals_text(one)}".rstrip(),
+        )  # fmt: skip
+
+    def _number_of(self, key: str) -> int:
+        if key not in self._numbers:
+            self.keys.append(key)
+            self._numbers[key] = len(self.keys)
+        return self._numbers[key]
+
+
+def _is_plain(one: Settlement) -> bool:
+    return one.outcome == "finished" and one.lease.deliveries == 1 and not one.errors_exist
+
+
+def _by_time(entry_id: str) -> tuple[int, str]:
+    """Orders entry ids by their milliseconds; those of one millisecond anyhow."""
+    return entry_id.find("-"), entry_id
+
+
+def _millisecond(entry_id: str) -> str:
+    """As an end of a range it stands for all entries of that millisecond."""
+    return entry_id.partition("-")[0]
