@@ -27,7 +27,8 @@ TRIALS: tuple[tuple[str, ...], ...] = (
     ("XDEL", "{key}", "0-1"), ("XGROUP CREATE", "{key}", "x", "0"), ("XGROUP DELCONSUMER", "{key}", "x", "x"),
     ("XLEN", "{key}"), ("XPENDING", "{key}", "x"), ("XRANGE", "{key}", "-", "+", "COUNT", "1"),
     ("ZADD", "{key}", "0", "x"), ("ZCARD", "{key}"), ("ZCOUNT", "{key}", "0", "0"), ("ZRANGE", "{key}", "0", "0"),
-    ("ZRANGEBYSCORE", "{key}", "0", "0"), ("ZREM", "{key}", "x"), ("ZSCORE", "{key}", "x"),
+    ("ZRANGEBYSCORE", "{key}", "0", "0"), ("ZREM", "{key}", "x"), ("ZREMRANGEBYRANK", "{key}", "0", "0"),
+    ("ZSCORE", "{key}", "x"),
     ("DEL", "{key}"),
 )  # fmt: skip
 """Every command of the scripts. ``DEL`` comes last: also where ``SET`` is refused, whatever was made is gone then."""

@@ -206,7 +206,7 @@ _OVER = frozenset({"finished", "dead", "dead:records"})
 
 PLAYS = {
     "schedule": Play(scripts.SCHEDULE, _schedule, "SET", summary=_first),
-    "dispatch": Play(scripts.DISPATCH, _dispatch, "ZREM", summary=_first),
+    "dispatch": Play(scripts.DISPATCH, _dispatch, "ZREMRANGEBYRANK", summary=_first),
     "settle": Play(scripts.SETTLE, _settle, "XACK"),
     "renew": Play(scripts.RENEW, _renew, "XCLAIM"),
     "claim": Play(scripts.CLAIM, _claim, "XCLAIM", summary=_taken),

@@ -26,8 +26,7 @@ local function due_now(most)
     local wanted = math.min(slice, most - #found / 2)
     local part = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', before, 'WITHSCORES', 'LIMIT', #found / 2, wanted)
     for i = 1, #part, 2 do
-      found[#found + 1] = part[i]
-      found[#found + 1] = part[i + 1]
+      found[#found + 1], found[#found + 2] = part[i], part[i + 1]
       bytes = bytes + #part[i]
     end
     slice = slice * 4
@@ -35,31 +34,32 @@ local function due_now(most)
   return found
 end
 
+-- The fields of a message that was dispatched before: what was spent comes back with it.
+local function attempts_of(place)
+  return string.match(place, '^due %S+ (%d+) ?(%S*)')
+end
+
 if limit > 0 then
   local found = due_now(limit)
   moved = #found / 2
   if moved > 0 then
-    local ids, members = {}, {}
-    for i = 1, #found, 2 do
-      members[#members + 1] = found[i]
-      ids[#ids + 1] = string.match(found[i], '^%S+') or found[i]
-    end
+    local ids = {}
+    for i = 1, moved do ids[i] = string.match(found[2 * i - 1], '^%S+') or found[2 * i - 1] end
     local places = redis.call('HMGET', KEYS[2], unpack(ids))
     local absent = redis.call('EXISTS', KEYS[3]) == 0
-    redis.call('ZREM', KEYS[1], unpack(members))
+    redis.call('ZREMRANGEBYRANK', KEYS[1], 0, moved - 1) -- what was found is the head of the set
     if absent then redis.call('XGROUP', 'CREATE', KEYS[3], ARGV[3], '0', 'MKSTREAM') end
-    local index = {}
-    for i = 1, #ids do
-      local due = string.format('%d', math.floor(tonumber(found[2 * i])))
-      local attempts, deferrals = string.match(places[i] or '', '^due %S+ (%d+) ?(%S*)')
-      local entry
+    local index, prefix = {}, 'stream ' .. level .. ' '
+    for i = 1, moved do
+      local due, entry = string.format('%d', math.floor(tonumber(found[2 * i]))), nil
+      local attempts, deferrals
+      if places[i] then attempts, deferrals = attempts_of(places[i]) end
       if deferrals and deferrals ~= '' then
-        entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts, 'deferrals', deferrals, 'message', members[i])
+        entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts, 'deferrals', deferrals, 'message', found[2 * i - 1])
       else
-        entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts or '0', 'message', members[i])
+        entry = redis.call('XADD', KEYS[3], '*', 'due', due, 'attempts', attempts or '0', 'message', found[2 * i - 1])
       end
-      index[#index + 1] = ids[i]
-      index[#index + 1] = 'stream ' .. level .. ' ' .. entry
+      index[2 * i - 1], index[2 * i] = ids[i], prefix .. entry
     end
     redis.call('HSET', KEYS[2], unpack(index))
   end
