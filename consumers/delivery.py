@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+
+import msgspec
 
 from consumers.message import Message
 from consumers.policy import Policy
@@ -14,10 +15,10 @@ from shared.record import Record
 from shared.store.entries import Entry, Lease
 
 
-@dataclass(slots=True, eq=False)
-class Delivery:
+class Delivery(msgspec.Struct, eq=False):
     """Made by the reader or the reclaimer, run by a pool, ended once: by the handler or by its deadline."""
 
+    topic: str
     entry: Entry
     lease: Lease
     record: Record
@@ -32,11 +33,7 @@ class Delivery:
     started_ms: int = 0
     lost: bool = False
     """Whether Redis has said that the lease is another's."""
-    _ending: threading.Lock = field(default_factory=threading.Lock)
-
-    @property
-    def topic(self) -> str:
-        return self.entry.topic
+    _ending: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     @property
     def attempt(self) -> int:

@@ -101,10 +101,9 @@ class Runner:
     def _claimed(self, line: Line, entries: Sequence[Entry]) -> None:
         self.counts["claimed"] += len(entries)
         for entry in entries:
-            message_id = entry.record.split(b" ", 1)[0].decode("utf-8", "replace")[:128]
             logger.warning(
                 "claimed from {}, whose lease ran out (loss {})", entry.lost_by, entry.deliveries - 1,
-                id=message_id, topic=entry.topic, attempt=entry.attempts + 1,
+                id=_id_in(entry), topic=entry.topic, attempt=entry.attempts + 1,
             )  # fmt: skip
         self._take(line, entries, first=True)
 
@@ -125,19 +124,21 @@ class Runner:
 
     def _delivery(self, line: Line, entry: Entry) -> Delivery | None:
         """The delivery of an entry; ``None`` where its record cannot be read: that is settled here."""
-        message_id = entry.record.split(b" ", 1)[0].decode("utf-8", "replace")[:128]
         try:
             record = decode_record(entry.record)
         except UnreadableRecord as error:
+            message_id = _id_in(entry)
             logger.error("a stream entry is no record; it goes to the dead letters: {}", error, id=message_id)
             line.settler.report(unreadable(entry, message_id, "its record cannot be read"))
             return None
         except NewerRecord as error:
+            message_id = _id_in(entry)
             logger.warning("a record is of a newer release ({}); put back for a newer worker", error, id=message_id)
             line.settler.report(put_back(entry, message_id, NEWER_RECORD_RETRY_MS))
             return None
         policy = message_policy(self._policies[entry.topic], record.options)
         return Delivery(
+            entry.topic,
             entry,
             lease_of(entry),
             record,
@@ -248,6 +249,11 @@ class Runner:
                     self._conclude(delivery, error)
             if self.pools.abandoned > self._settings.max_abandoned_threads:
                 raise TooManyAbandoned(f"{self.pools.abandoned} handlers are stuck past their deadline")
+
+
+def _id_in(entry: Entry) -> str:
+    """What stands where a record has its id, for people."""
+    return entry.record.split(b" ", 1)[0].decode("utf-8", "replace")[:128]
 
 
 def _expired(delivery: Delivery) -> bool:

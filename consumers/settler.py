@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+
+import msgspec
 
 from shared.errors import Outage
 from shared.logs import logger
@@ -79,7 +80,7 @@ class Settler:
             self._waiting.popleft()
             lease = None if took_effect else self._lease_now(settlement)
             if lease is not None and lease != settlement.lease:  # claimed anew by this consumer while it was reported
-                self._waiting.append(replace(settlement, lease=lease))
+                self._waiting.append(msgspec.structs.replace(settlement, lease=lease))
                 continue
             if not took_effect and unsure > 0:
                 logger.info(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import msgspec
 
 from consumers.delivery import Delivery
@@ -28,7 +26,7 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
         return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure, delivery.attempt)
     asked_ms = error.wanted_ms if isinstance(error, Retry) else None
     if asked_ms is not None and _may_defer(delivery, error, ended_ms):
-        return replace(  # not an attempt, so not an error of one either
+        return msgspec.structs.replace(  # not an attempt, so not an error of one either
             _retry(delivery, "", asked_ms, delivery.entry.attempts),
             deferrals=delivery.entry.deferrals + 1,
             deferred_since_ms=delivery.entry.deferred_since_ms or ended_ms,

@@ -26,6 +26,8 @@ DEFAULT_CONTENT_TYPES: dict[str, str] = {
     "base64": "application/octet-stream",
 }
 
+_KINDS: dict[bytes, Kind] = {b"json": "json", b"text": "text", b"base64": "base64"}
+
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=315_360_000_000)]
 
 
@@ -109,9 +111,9 @@ def decode_record(stored: bytes) -> Record:
         raise UnreadableRecord(f"not a record: {stored[:80]!r}")
     try:
         options = _decode_options(parts[4]) if len(parts) == 5 else NO_OPTIONS
-        kind: Kind = msgspec.convert(parts[3].decode(), Kind)
+        kind = _KINDS[parts[3]]
         if kind == "base64":
             body = base64.b64decode(body, validate=True)
         return Record(parts[0].decode(), int(parts[2]), kind, body, options)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (ValueError, KeyError, msgspec.MsgspecError) as error:
         raise UnreadableRecord(f"not a record: {error}") from error

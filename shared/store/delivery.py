@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from redis.exceptions import ResponseError
 
 from shared.errors import Outage
@@ -21,6 +21,8 @@ from shared.store.settling import Settling
 SCAN_COUNT = 100
 """Pending entries that one claim looks at."""
 PENDING_LIMIT = 10_000
+_AS_WRITTEN = [b"due", b"attempts", b"message"]
+"""The fields of an entry that was never deferred, as the scripts write them."""
 SHORTEST_HOLD_UP_MS = 50
 """A claim that takes effect later than this, and than a quarter of the lease, is refused."""
 
@@ -35,7 +37,8 @@ class Deliveries:
         self._keys = partition.keys
         self.consumer = consumer
         self.topics = list(topics)
-        self.streams = [stream for topic in topics for stream in self._keys.streams(topic)]
+        self._topics = {stream: topic for topic in topics for stream in self._keys.streams(topic)}
+        self.streams = list(self._topics)
         self.groupless: set[str] = set()
         """Topics without a group that a full Redis refused to make: nothing of theirs can be read before it is made."""
         for client in (self._client, self._waiting):
@@ -121,27 +124,36 @@ class Deliveries:
         await self.create_groups()
 
     def _entries(self, answer: Any, since: float) -> list[Entry]:
-        found = []
-        for stream, rows in answer or ():
+        found, now = list[Entry](), time.monotonic()
+        for key, rows in answer or ():
+            stream = key.decode()
+            topic = self._topics[stream]
             for entry_id, flat in rows:
-                if flat is None:  # deleted while pending; only a read of one's own history shows these
-                    continue
-                found.append(self._entry(stream.decode(), entry_id.decode(), 1, _fields(flat), since))
+                if flat is not None:  # deleted while pending; only a read of one's own history shows these
+                    found.append(self._entry(stream, topic, entry_id.decode(), 1, flat, since, now))
         return found
 
-    def _entry(self, stream: str, entry_id: str, deliveries: int, fields: dict[bytes, Any], since: float) -> Entry:
+    def _entry(
+        self, stream: str, topic: str, entry_id: str, deliveries: int, flat: Sequence[Any], since: float, now: float
+    ) -> Entry:
         # A lease cannot have begun before its entry was added: that bounds a read that waited.
         added = self._partition.clock.monotonic_s(int(entry_id.partition("-")[0]))
+        leased = min(max(since, added), now)
+        lost = max(0, deliveries - 2)
+        if flat[::2] == _AS_WRITTEN:  # what nearly all entries are
+            return Entry(stream, topic, entry_id, deliveries, number(flat[1]), number(flat[3]) + lost, 0, flat[5], leased)
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
         deferrals, since_ms = parse_deferrals(fields.get(b"deferrals"))
         return Entry(
             stream,
+            topic,
             entry_id,
             deliveries,
             number(fields.get(b"due")),
-            number(fields.get(b"attempts")) + max(0, deliveries - 2),
+            number(fields.get(b"attempts")) + lost,
             deferrals,
             fields.get(b"message", b""),
-            min(max(since, added), time.monotonic()),
+            leased,
             since_ms,
         )
 
@@ -191,11 +203,11 @@ class Deliveries:
                 return "-", []
         if answer[0] == b"late":
             raise Outage("timeout", "a claim was held up on its way")
-        entries = []
+        entries, now = [], time.monotonic()
         for entry_id, deliveries, due_ms, attempts, record, deferrals, lost_by in answer[1:]:
-            fields = {b"due": due_ms, b"attempts": attempts, b"message": record, b"deferrals": deferrals}
-            entry = self._entry(stream, entry_id.decode(), deliveries, fields, since)
-            entries.append(replace(entry, lost_by=lost_by.decode()))
+            flat = (b"due", due_ms, b"attempts", attempts, b"deferrals", deferrals, b"message", record)
+            entry = self._entry(stream, self._topics[stream], entry_id.decode(), deliveries, flat, since, now)
+            entries.append(msgspec.structs.replace(entry, lost_by=lost_by.decode()))
         return answer[0].decode(), entries
 
     async def pending(self) -> list[Lease]:
@@ -227,7 +239,3 @@ async def leave(partition: Partition, topics: Sequence[str], consumer: str) -> b
 
 def _plain(answer: Any, **_options: Any) -> Any:
     return answer
-
-
-def _fields(flat: Any) -> dict[bytes, Any]:
-    return dict(zip(flat[::2], flat[1::2], strict=True))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from shared.store.keys import topic_of_stream
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A delivery as read: the entry in the group's pending list is its lease."""
 
     stream: str
+    topic: str
     entry_id: str
     deliveries: int
     due_ms: int
@@ -29,17 +28,12 @@ class Entry:
     """The consumer whose lease ran out, of a delivery that was claimed."""
 
     @property
-    def topic(self) -> str:
-        return topic_of_stream(self.stream)
-
-    @property
     def entry_ms(self) -> int:
         """Redis's time when the entry was added."""
         return int(self.entry_id.partition("-")[0])
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """What a fence checks: the entry, and the delivery count that this consumer saw."""
 
     stream: str
@@ -47,8 +41,7 @@ class Lease:
     deliveries: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """The end of a delivery. ``outcome``: ``finished``, ``retry`` or ``dead``."""
 
     lease: Lease

@@ -60,6 +60,7 @@ def make_delivery(
     now_s = time.monotonic()
     entry = Entry(
         Keys("made", 0).stream(topic),
+        topic,
         f"{DUE_MS + 3}-{next(_numbers)}",
         deliveries,
         DUE_MS,
@@ -68,4 +69,5 @@ def make_delivery(
         encode_record(made),
         now_s,
     )
-    return Delivery(entry, lease_of(entry), made, policy, make_handler(function, error_bytes=error_bytes), RedisClock(), 0, now_s)
+    handler = make_handler(function, error_bytes=error_bytes)
+    return Delivery(topic, entry, lease_of(entry), made, policy, handler, RedisClock(), 0, now_s)

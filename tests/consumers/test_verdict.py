@@ -140,7 +140,7 @@ def test_a_retry_that_does_not_count_is_bounded_by_age() -> None:
     """A day after the first time that it was put off, being put off counts."""
     first = verdict(make_delivery(), Retry(5, counts=False), ENDED_MS, "w")
     delivery = make_delivery(deferrals=1)
-    delivery.entry = replace(delivery.entry, deferred_since_ms=first.deferred_since_ms)
+    delivery.entry = msgspec.structs.replace(delivery.entry, deferred_since_ms=first.deferred_since_ms)
 
     free = verdict(delivery, Retry(5, counts=False), ENDED_MS + MAX_DEFERRAL_AGE_MS - 1, "w")
     counted = verdict(delivery, Retry(5, counts=False), ENDED_MS + MAX_DEFERRAL_AGE_MS, "w")
@@ -253,7 +253,7 @@ def test_a_message_is_not_spent_while_an_attempt_is_left() -> None:
 
     for deliveries, reason in ((1, "attempts spent"), (3, "its worker was lost 2 times while it ran")):
         delivery = make_delivery(attempts=5, deliveries=deliveries)
-        delivery.entry = replace(delivery.entry, lost_by="worker-9")
+        delivery.entry = msgspec.structs.replace(delivery.entry, lost_by="worker-9")
         burial = spent(delivery, ENDED_MS)
         assert burial is not None
         assert _dead(burial) == DeadHeader(reason=reason, due_ms=DUE_MS, attempts=5)
