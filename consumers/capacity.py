@@ -9,16 +9,21 @@ from __future__ import annotations
 LOOK_AHEAD_S = 0.05
 WEIGHT = 0.2
 """How much the newest handler time counts in the average."""
+QUICK_S = 50e-6
+"""Waking a thread takes about so long."""
 
 
 class Capacity:
     """The slots of one pool and how its topics share them."""
 
     def __init__(self, topics: list[str], limit: int, batch_size: int) -> None:
+        self.topics = topics
         self._limit = limit
         self._batch_size = batch_size
         self._held = dict.fromkeys(topics, 0)
         self._average_s: dict[str, float] = {}
+        self._typical_s: dict[str, float] = {}
+        """About the median, which a handler that lost its core in the middle does not move."""
         self._turn = 0
         self.reserved = dict.fromkeys(topics, 0)
         """Room for deliveries that are on their way here."""
@@ -47,6 +52,12 @@ class Capacity:
         if duration_s is not None:
             known = self._average_s.get(topic, duration_s)
             self._average_s[topic] = known + WEIGHT * (duration_s - known)
+            typical = self._typical_s.get(topic, duration_s)
+            self._typical_s[topic] = typical * (1 + WEIGHT if duration_s > typical else 1 - WEIGHT)
+
+    def is_quick(self, topic: str) -> bool:
+        """Whether its handlers mostly end before another thread could be woken. From any thread."""
+        return self._typical_s.get(topic, QUICK_S) < QUICK_S
 
     def plan(self) -> dict[str, int]:
         """How many deliveries of each topic to ask for now; topics that get none are left out.
@@ -55,14 +66,14 @@ class Capacity:
         what does not divide.
         """
         topics = self._in_turn()
-        slow_left = sum(1 for topic in topics if not self._is_fast(topic))
-        slots = self._limit - sum(self._taken(topic) for topic in topics if not self._is_fast(topic))
+        slow_left = sum(1 for topic in topics if not self.is_fast(topic))
+        slots = self._limit - sum(self._taken(topic) for topic in topics if not self.is_fast(topic))
         fast = self.held - (self._limit - slots)
         room = slots - fast + max((self._ahead(topic, slots) for topic in topics), default=0)
         plan: dict[str, int] = {}
         for left, topic in zip(range(len(topics), 0, -1), topics, strict=True):
             share = _ceil(room, left)
-            if self._is_fast(topic):
+            if self.is_fast(topic):
                 count = max(0, min(share, slots + self._ahead(topic, slots) - fast))
                 fast += count
             else:
@@ -83,12 +94,13 @@ class Capacity:
         self._turn = (self._turn + 1) % len(topics)
         return topics[self._turn :] + topics[: self._turn]
 
-    def _is_fast(self, topic: str) -> bool:
+    def is_fast(self, topic: str) -> bool:
+        """Whether its handlers were measured, and end within the look-ahead."""
         return self._average_s.get(topic, LOOK_AHEAD_S) < LOOK_AHEAD_S
 
     def _ahead(self, topic: str, slots: int) -> int:
         """What its handlers finish in time in so many slots; nothing for a topic that is not fast."""
-        if not self._is_fast(topic):
+        if not self.is_fast(topic):
             return 0
         return min(self._batch_size, int(LOOK_AHEAD_S / max(self._average_s[topic], 1e-6)) * max(slots, 0))
 

@@ -45,6 +45,7 @@ class Work:
         settled: Callable[[Settlement, bool], None],
         reserved: Callable[[dict[str, int]], AbstractContextManager[None]],
         has_room: Callable[[str], bool],
+        has_room_soon: Callable[[dict[str, int]], bool],
     ) -> None:
         self.plan = plan
         self.receive = receive
@@ -62,6 +63,8 @@ class Work:
         """Keeps room of the pools for what is on its way: other partitions plan at the same time."""
         self.has_room = has_room
         """Whether one more of a topic can soon run."""
+        self.has_room_soon = has_room_soon
+        """Whether a topic that a plan leaves out will be asked for in a moment."""
         self.claiming = asyncio.Lock()
         """One claim at a time in a process, so that the bounds on what it may take hold over all partitions."""
 
@@ -92,6 +95,7 @@ class Line:
             lambda entries: work.receive(self, entries),
             self.hand_back_unknown,
             work.has_room,
+            work.has_room_soon,
         )
         self.settler = Settler(
             deliveries,

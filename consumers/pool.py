@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import cast
 
+from consumers.bell import Bell
 from consumers.delivery import Delivery
 from consumers.intake import Intake
 from shared.logs import logger
@@ -20,6 +21,8 @@ Ended = Callable[[Delivery, BaseException | None], bool]
 """Called in the pool's thread when a handler has returned (``None``) or raised. False: its deadline had ended it before."""
 MayStart = Callable[[Delivery], bool]
 """Says, at the last moment, whether the lease is surely held."""
+HURRY_S = 0.002
+"""How long what waits may stand still before more threads are woken for it."""
 CANCEL_S = 1.0
 """How long a cancelled coroutine may take to end before it counts as abandoned."""
 
@@ -27,9 +30,10 @@ CANCEL_S = 1.0
 class ThreadPool:
     """``limit`` threads that run ``def`` handlers."""
 
-    def __init__(self, limit: int, ended: Ended, may_start: MayStart) -> None:
+    def __init__(self, limit: int, ended: Ended, may_start: MayStart, is_quick: Callable[[str], bool]) -> None:
         self.limit = limit
-        self.intake = Intake()
+        self.intake = Intake(is_quick)
+        self._look: asyncio.TimerHandle | None = None
         self.abandoned = 0
         """Threads left behind with a handler that ran past its deadline."""
         self._ended, self._may_start = ended, may_start
@@ -43,9 +47,17 @@ class ThreadPool:
     def stop(self) -> None:
         """Starts nothing more; threads end when their handler has."""
         self.intake.close()
+        if self._look is not None:
+            self._look.cancel()
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         self.intake.put(delivery, first=first)
+        if self._look is None:
+            self._look = asyncio.get_running_loop().call_later(HURRY_S, self._hurry)
+
+    def _hurry(self) -> None:
+        waits = self.intake.hurry()
+        self._look = asyncio.get_running_loop().call_later(HURRY_S, self._hurry) if waits else None
 
     def abandon(self, delivery: Delivery) -> None:
         """Leaves the thread of a delivery to itself and puts a new one in its place."""
@@ -59,7 +71,8 @@ class ThreadPool:
         threading.Thread(target=self._work, name=f"handler-{self._numbers}", daemon=True).start()
 
     def _work(self) -> None:
-        while (delivery := self.intake.take()) is not None:
+        delivery = None
+        while (delivery := self.intake.take(delivery)) is not None:
             if not self._may_start(delivery):
                 continue
             error: BaseException | None = None
@@ -92,6 +105,7 @@ class AsyncPool:
     def __init__(self, limit: int, ended: Ended, may_start: MayStart) -> None:
         self.limit = limit
         self.intake = Intake()
+        self._filling: Bell | None = None
         self.abandoned = 0
         """Handlers left behind past their deadline: cancelled, and not ended."""
         self._ended, self._may_start = ended, may_start
@@ -101,6 +115,7 @@ class AsyncPool:
 
     def start(self) -> None:
         loop = self._loop = asyncio.new_event_loop()
+        self._filling = Bell(loop, self._fill)
         self._running = {}
         threading.Thread(target=_serve, args=(loop,), name="async-handlers", daemon=True).start()
 
@@ -113,7 +128,8 @@ class AsyncPool:
 
     def put(self, delivery: Delivery, *, first: bool = False) -> None:
         self.intake.put(delivery, first=first)
-        self._call(self._fill)
+        assert self._filling is not None  # noqa: S101 - started first
+        self._filling.ring()
 
     def abandon(self, delivery: Delivery) -> None:
         """Cancels a handler; where it does not end, leaves it behind, and replaces the loop if it is blocked."""

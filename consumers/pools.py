@@ -18,15 +18,20 @@ class Pools:
     def __init__(self, settings: ConsumersSettings, handlers: dict[str, Handler], ended: Ended, may_start: MayStart) -> None:
         self.by_topic: dict[str, Pool] = {}
         self.capacities: dict[str, Capacity] = {}
-        kinds: tuple[tuple[bool, type[ThreadPool | AsyncPool], int], ...] = (
-            (False, ThreadPool, settings.threads),
-            (True, AsyncPool, settings.async_limit),
+        threaded = Capacity(
+            [topic for topic, one in handlers.items() if not one.asynchronous], settings.threads, settings.batch_size
         )
-        for asynchronous, make, limit in kinds:
-            topics = [topic for topic, handler in handlers.items() if handler.asynchronous is asynchronous]
-            if topics:
-                self.by_topic |= dict.fromkeys(topics, make(limit, ended, may_start))
-                self.capacities |= dict.fromkeys(topics, Capacity(topics, limit, settings.batch_size))
+        coroutines = Capacity(
+            [topic for topic, one in handlers.items() if one.asynchronous], settings.async_limit, settings.batch_size
+        )
+        if threaded.topics:
+            self._add(threaded, ThreadPool(settings.threads, ended, may_start, threaded.is_quick))
+        if coroutines.topics:
+            self._add(coroutines, AsyncPool(settings.async_limit, ended, may_start))
+
+    def _add(self, capacity: Capacity, pool: Pool) -> None:
+        self.by_topic |= dict.fromkeys(capacity.topics, pool)
+        self.capacities |= dict.fromkeys(capacity.topics, capacity)
 
     def start(self) -> None:
         for pool in set(self.by_topic.values()):
@@ -43,6 +48,10 @@ class Pools:
         for capacity in set(self.capacities.values()):
             plan |= capacity.plan()
         return plan
+
+    def has_room_soon(self, plan: dict[str, int]) -> bool:
+        """Whether a topic that the plan leaves out is at work on what its handlers end in a moment."""
+        return any(topic not in plan and capacity.is_fast(topic) for topic, capacity in self.capacities.items())
 
     @contextmanager
     def reserved(self, counts: dict[str, int]) -> Iterator[None]:

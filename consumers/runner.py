@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from consumers.bell import Bell
 from consumers.delivery import Delivery
 from consumers.held import Held
 from consumers.line import Line, Work
@@ -49,6 +50,9 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._fresh_s = settings.consumers.lease_ms / 1000 * (1 - LEASE_MARGIN)
         self.held = Held()
+        self._over = deque[tuple[Delivery, float]]()
+        """What handlers are done with and how long they took (s): their slots are free again."""
+        self._bell = Bell(self._loop, self._free_slots)
         self.pools = Pools(settings.consumers, handlers, self._ended, self._may_start)
         self.lines: list[Line] = []
         """One a partition; given by the worker once they are made."""
@@ -68,6 +72,7 @@ class Runner:
             self._settled,
             self.reserved,
             self.has_room,
+            self.pools.has_room_soon,
         )
 
     def plan(self) -> dict[str, int]:
@@ -228,7 +233,13 @@ class Runner:
         if error is not None:
             _log_failure(delivery, error, settlement)
         self.lines[delivery.partition].settler.report(settlement)
-        self._loop.call_soon_threadsafe(self._freed, delivery, ended_s - delivery.started_s)
+        self._over.append((delivery, ended_s - delivery.started_s))
+        self._bell.ring()
+
+    def _free_slots(self) -> None:
+        while self._over:
+            self.pools.freed(*self._over.popleft())
+        self._room()
 
     def _settled(self, settlement: Settlement, took_effect: bool) -> None:  # noqa: FBT001 - called by the settler, with the script's verdict
         self.counts[settlement.outcome if took_effect else "fenced"] += 1

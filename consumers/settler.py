@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from consumers.bell import Bell
 from shared.errors import Outage
 from shared.logs import logger
 from shared.store.delivery import Deliveries
@@ -40,7 +41,7 @@ class Settler:
         self._unsure = 0
         """How many settlements were sent without an answer: a repeat is refused where they took effect."""
         self._waiting: deque[Settlement] = deque()
-        self._loop = asyncio.get_running_loop()
+        self._bell = Bell(asyncio.get_running_loop(), self._notice)
         self._reported = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -51,7 +52,7 @@ class Settler:
     def report(self, settlement: Settlement) -> None:
         """Takes a settlement from any thread."""
         self._waiting.append(settlement)
-        self._loop.call_soon_threadsafe(self._notice)
+        self._bell.ring()
 
     def _notice(self) -> None:
         self._idle.clear()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 
 from consumers.delivery import Delivery
 from consumers.intake import Intake
 from tests.consumers.making import make_delivery
+from tests.support.waiting import eventually
 
 
 def _filled(*topics: str) -> tuple[Intake, list[Delivery]]:
@@ -102,6 +103,87 @@ def test_closing_ends_those_who_wait() -> None:
     for thread in threads:
         thread.join(5)
     assert answers == [None] * 4
+
+
+class _Takers:
+    """Threads that take, and hold what they took until they are told to go on."""
+
+    def __init__(self, intake: Intake, count: int) -> None:
+        self.taken: list[Delivery] = []
+        self._go_on = threading.Semaphore(0)
+        self._intake = intake
+        for _ in range(count):
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        done = None
+        while (done := self._intake.take(done)) is not None:
+            self.taken.append(done)
+            self._go_on.acquire()
+
+    def go_on(self) -> None:
+        self._go_on.release()
+
+
+async def test_who_is_at_work_on_something_quick_comes_for_the_next() -> None:
+    """For a quick topic one thread is woken, and takes what comes meanwhile; for any other each delivery wakes one."""
+    intake = Intake(lambda topic: topic == "quick")
+    takers = _Takers(intake, 3)
+    await eventually(lambda: intake._idle == 3)
+    quick, slow = [make_delivery(topic="quick") for _ in range(3)], make_delivery(topic="slow")
+
+    intake.put(quick[0])
+    await eventually(lambda: takers.taken == quick[:1])
+    intake.put(quick[1])
+    intake.put(quick[2])
+    assert (intake._idle, intake._woken) == (2, 0)
+    intake.put(slow)
+    await eventually(lambda: len(takers.taken) == 2)
+    assert (intake._idle, intake._woken) == (1, 0)
+
+    for _ in range(4):
+        takers.go_on()
+    await eventually(lambda: len(takers.taken) == 4)
+    intake.close()
+
+
+async def test_what_waits_behind_something_thought_quick_is_not_held_up() -> None:
+    """Where nothing was taken since the last look, more threads are woken, as many as are needed."""
+    intake = Intake(lambda _: True)
+    takers = _Takers(intake, 4)
+    await eventually(lambda: intake._idle == 4)
+    made = [make_delivery() for _ in range(3)]
+    intake.put(made[0])
+    await eventually(lambda: takers.taken == made[:1])
+    intake.put(made[1])
+    intake.put(made[2])
+
+    assert intake.hurry()
+    assert intake._idle == 3
+    intake.hurry()
+
+    await eventually(lambda: len(takers.taken) == 3)
+    assert not intake.hurry()
+    for _ in range(3):
+        takers.go_on()
+    intake.close()
+
+
+async def test_a_slow_delivery_taken_by_the_only_one_awake_wakes_another() -> None:
+    """What waits behind it is not left to a thread that is busy for long."""
+    intake = Intake(lambda topic: topic == "quick")
+    takers = _Takers(intake, 2)
+    await eventually(lambda: intake._idle == 2)
+    with intake._changed:  # both are there before anybody can take
+        slow, quick = make_delivery(topic="slow"), make_delivery(topic="quick")
+        intake._queues["slow"], intake._queues["quick"] = deque([slow]), deque([quick])
+        intake._wake()
+
+    await eventually(lambda: len(takers.taken) == 2)
+    assert takers.taken == [slow, quick]
+    takers.go_on()
+    takers.go_on()
+    intake.close()
 
 
 def test_concurrent_takers_and_removers_get_each_delivery_once() -> None:

@@ -44,6 +44,11 @@ class Ends:
         return all(any(one is delivery for one, _ in self.counted) for delivery in deliveries)
 
 
+def make_threads(limit: int, ends: Ends) -> ThreadPool:
+    """A pool of threads whose handlers are thought slow, but for those of the topic ``quick``."""
+    return ThreadPool(limit, ends.ended, ends.may_start, lambda topic: topic == "quick")
+
+
 MakePool = Callable[[type[ThreadPool | AsyncPool], int], Pool]
 
 
@@ -58,7 +63,7 @@ async def make_pool(ends: Ends) -> AsyncIterator[MakePool]:
     made: list[Pool] = []
 
     def make(kind: type[ThreadPool | AsyncPool], limit: int) -> Pool:
-        pool = kind(limit, ends.ended, ends.may_start)
+        pool = AsyncPool(limit, ends.ended, ends.may_start) if kind is AsyncPool else make_threads(limit, ends)
         pool.start()
         made.append(pool)
         return pool
@@ -436,7 +441,7 @@ async def test_a_handler_that_blocks_its_loop_gets_the_loop_replaced(make_pool: 
 async def test_a_stopped_pool_starts_nothing_and_its_threads_end(ends: Ends) -> None:
     """After stopping, what is put stays where it is, and the pool's threads are gone."""
     before = set(threading.enumerate())
-    threads, coroutines = ThreadPool(3, ends.ended, ends.may_start), AsyncPool(3, ends.ended, ends.may_start)
+    threads, coroutines = make_threads(3, ends), AsyncPool(3, ends.ended, ends.may_start)
     threads.start()
     coroutines.start()
     assert len(set(threading.enumerate()) - before) == 4
@@ -453,7 +458,7 @@ def test_making_a_pool_starts_nothing(ends: Ends) -> None:
     """Threads come with ``start``, so a worker that cannot open leaves none."""
     before = threading.active_count()
 
-    ThreadPool(5, ends.ended, ends.may_start)
+    make_threads(5, ends)
     AsyncPool(5, ends.ended, ends.may_start)
 
     assert threading.active_count() == before
