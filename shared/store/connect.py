@@ -20,6 +20,7 @@ from shared.store.address import Node, parse_address
 from shared.store.locate import ASK_S, Locator, View, ask_cluster_node, ask_sentinel
 from shared.store.located import Located, LocatedOverTLS, Named, NamedOverTLS
 from shared.store.names import Names
+from shared.store.packed import packed
 
 Client = Any
 """``redis.asyncio.Redis``. The library types an answer as the union of all that options could make of it; the store knows."""
@@ -107,6 +108,7 @@ class Connections:
         given: dict[str, Any] = {**parse_url(self._address.url)}
         return {
             **given,
+            "connection_class": packed(given.get("connection_class", Connection)),
             "socket_timeout": timeout_s,
             "socket_connect_timeout": min(timeout_s, self._settings.timeout_ms / 1000),
             **({} if "path" in given else {"socket_keepalive": True}),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from redis.asyncio import Connection, SSLConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -16,6 +15,7 @@ from shared.store.address import Node
 from shared.store.locate import Locator
 from shared.store.names import Names
 from shared.store.outage import outage_of
+from shared.store.packed import Packed, PackedOverTLS
 
 _DOUBTFUL = frozenset(
     {"readonly", "moved", "masterdown", "clusterdown", "loading", "unblocked", "noreplicas", "connection", "timeout", "tls"}
@@ -23,7 +23,7 @@ _DOUBTFUL = frozenset(
 """Kinds of refusal after which the node may not be the right one any more."""
 
 
-class Named(Connection):
+class Named(Packed):
     """A connection to a server whose name is found first, in a bounded time."""
 
     def __init__(self, *, names: Names, **options: Any) -> None:
@@ -36,7 +36,7 @@ class Named(Connection):
         await super()._connect()  # type: ignore[no-untyped-call] # the library leaves it untyped
 
 
-class NamedOverTLS(Named, SSLConnection):
+class NamedOverTLS(Named, PackedOverTLS):
     """The same, encrypted."""
 
 
@@ -88,5 +88,5 @@ class Located(Named):
             raise
 
 
-class LocatedOverTLS(Located, SSLConnection):
+class LocatedOverTLS(Located, PackedOverTLS):
     """The same, encrypted."""
