@@ -21,6 +21,11 @@ def bench(message: Message) -> None:
         time.sleep(HOLD_S)
 
 
+@handler("bench-other")
+def bench_other(message: Message) -> None:
+    _marks.start(message.body)
+
+
 @handler("bench-async")
 async def bench_async(message: Message) -> None:
     _marks.start(message.body)

@@ -18,8 +18,11 @@ END_S = 15.0
 class Process:
     """One process with what it starts itself. Started by ``with``, ended with it."""
 
-    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
-        self._command, self._log = list(command), log
+    def __init__(
+        self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None, end_s: float = END_S
+    ) -> None:
+        """``end_s``: how long it may take to end before it is killed."""
+        self._command, self._log, self._end_s = list(command), log, end_s
         self._environment = {**os.environ, **(environment or {})}
 
     def __enter__(self) -> Self:
@@ -41,6 +44,10 @@ class Process:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def check(self) -> None:
         """Raises ``RuntimeError`` where it has ended by itself."""
@@ -81,7 +88,7 @@ class Process:
             return
         self._process.terminate()
         try:
-            self._process.wait(END_S)
+            self._process.wait(self._end_s)
         except subprocess.TimeoutExpired:
             self.kill()
 

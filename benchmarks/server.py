@@ -41,6 +41,11 @@ class Server:
         """For whatever a run writes."""
         return Path(self._folder.name)
 
+    @property
+    def marks(self) -> Path:
+        """Where the marks of the run are."""
+        return self.folder / "marks"
+
     def cpu_s(self) -> float:
         """What it has used of the processor so far, with its helper threads and children."""
         found = self.client.info("cpu")

@@ -1,0 +1,1 @@
+"""One module a benchmark: each gives lines of figures as it goes."""

@@ -1,0 +1,1 @@
+"""What is measured: this service and its peers, under one interface."""

@@ -1,0 +1,166 @@
+"""This service: a producer, a dispatcher and workers, each a process, filled over HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from benchmarks.marks import body_of
+from benchmarks.processes import Process, python
+from benchmarks.results import OURS
+from benchmarks.server import Server
+from benchmarks.subjects.subject import FAR, NOW
+from shared.store.keys import Keys
+
+READY_S = 30.0
+BATCH = 1000
+DAY_MS = 86_400_000
+TOPIC = "bench"
+OTHER_TOPIC = "bench-other"
+LEASES_MS = {"recovery": 5_000}
+"""By profile; else the default."""
+_LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
+_encode = msgspec.json.Encoder().encode
+
+
+class Service:
+    """The subject."""
+
+    name = OURS
+
+    def __init__(self, topic: str = TOPIC, more: dict[str, Any] | None = None, **sections: Any) -> None:
+        """``more``: what each message asks for besides. ``sections``: settings that differ from the defaults."""
+        self.topic, self.more, self.sections = topic, more or {}, sections
+
+    @contextmanager
+    def open(self, server: Server) -> Iterator[Running]:
+        running = Running(server, self)
+        with running.process("producer") as producer, running.process("dispatcher") as dispatcher:
+            running.producer, running.dispatcher = producer, dispatcher
+            yield running
+
+
+class Running:
+    """Its processes on one server."""
+
+    producer: Process
+    dispatcher: Process
+
+    def __init__(self, server: Server, service: Service) -> None:
+        self._server, self._service = server, service
+        self.keys = Keys("mss", 0)
+        self._gone_cpu_s = 0.0
+        self._workers: list[Process] = []
+        self._connection: http.client.HTTPConnection | None = None
+
+    @contextmanager
+    def process(self, kind: str, environment: dict[str, str] | None = None, profile: str = "") -> Iterator[Process]:
+        """``producer``, ``dispatcher`` or ``consumers``, ready to work."""
+        file = self._server.folder / f"appsettings-{profile}.json"
+        file.write_text(json.dumps(self._settings(profile)), encoding="utf-8")
+        log = self._server.folder / f"{kind}-{time.monotonic_ns()}.log"
+        marks = {"BENCH_MARKS": str(self._server.marks)}
+        with Process(python("-m", kind), log, {"APPSETTINGS": str(file), **marks, **(environment or {})}) as process:
+            _await(process, lambda said: _LISTENING.search(said) and (kind == "producer" or "server:" in said))
+            yield process
+
+    def _settings(self, profile: str) -> dict[str, Any]:
+        topics = [{"Name": name, "Handler": "benchmarks.handlers"} for name in dict.fromkeys((self._service.topic, OTHER_TOPIC))]
+        settings: dict[str, Any] = {
+            "Redis": {"ConnectionString": self._server.url},
+            "Producer": {"Port": 0},
+            "Dispatcher": {"Port": 0},
+            "Consumers": {"Port": 0, **({"LeaseMs": LEASES_MS[profile]} if profile in LEASES_MS else {})},
+            "Retention": {"DeliveredMs": 0},
+            "Logging": {"Directory": str(self._server.folder / "logs")},
+            "Topics": topics,
+        }
+        for section, values in self._service.sections.items():
+            settings[section] = {**settings.get(section, {}), **values}
+        return settings
+
+    @property
+    def port(self) -> int:
+        """Where the producer listens."""
+        return int(_await(self.producer, _LISTENING.search)[1])
+
+    def fill(
+        self, count: int, size: int = 100, due: str = NOW, per_second: float = 0.0, first: int = 0, topic: str | None = None
+    ) -> float:
+        started_s = time.monotonic()
+        for start in range(0, count, BATCH):
+            numbers = range(start, min(start + BATCH, count))
+            self._post(
+                _encode(
+                    [
+                        {
+                            "topic": topic or self._service.topic,
+                            "body": body_of(first + number, size),
+                            **_when(due, per_second, number, count),
+                            **self._service.more,
+                        }
+                        for number in numbers
+                    ]
+                )
+            )
+        return time.monotonic() - started_s
+
+    def _post(self, body: bytes) -> None:
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        self._connection.request("POST", "/messages/batch", body, {"Content-Type": "application/json"})
+        answer = self._connection.getresponse()
+        said = answer.read()
+        if answer.status != 202:
+            raise RuntimeError(f"the producer answered {answer.status}: {said[:300]!r}")
+
+    def await_ready(self, count: int) -> None:
+        until = time.monotonic() + READY_S + count / 1000
+        while self._server.client.xlen(self.keys.stream(self._service.topic)) < count:
+            if time.monotonic() > until:
+                raise RuntimeError("what is due was not dispatched")
+            time.sleep(0.01)
+
+    @contextmanager
+    def worker(self, profile: str, *, holds: bool = False) -> Iterator[Process]:
+        with self.process("consumers", {"BENCH_HOLD": "1" if holds else "0"}, profile) as worker:
+            self._workers.append(worker)
+            yield worker
+            self._workers.remove(worker)
+            if worker.is_running:
+                self._gone_cpu_s += worker.cpu_s()
+
+    def cpu_s(self) -> float:
+        return self._gone_cpu_s + sum(one.cpu_s() for one in (self.producer, self.dispatcher, *self._workers))
+
+
+def _when(due: str, per_second: float, number: int, count: int) -> dict[str, Any]:
+    if due == NOW:
+        return {"delay": 0}
+    if due == FAR:
+        return {"deliver_at": int(time.time() * 1000) + 30 * DAY_MS + number * DAY_MS // count}
+    return {"deliver_at": int(due) + int(number * 1000 / per_second) if per_second else int(due)}
+
+
+def _await(process: Process, look: Callable[[str], Any]) -> Any:
+    until = time.monotonic() + READY_S
+    while time.monotonic() < until:
+        process.check()
+        found = look(process.said())
+        if found:
+            return found
+        time.sleep(0.01)
+    raise RuntimeError(f"not ready within {READY_S:.0f} s:\n{process.said()[-2000:]}")
+
+
+def log_of(folder: Path) -> str:
+    """Everything that the processes said, for an error."""
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace")[-1000:] for file in sorted(folder.glob("*.log")))
