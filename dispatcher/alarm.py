@@ -1,8 +1,9 @@
-"""When to run the next pass, and that it runs: APScheduler's job, with a monotonic timer behind it.
+"""When to run the next pass, and that it runs: APScheduler's job, and an exact monotonic timer for the last stretch.
 
-The job's run time is a date of the host's wall clock: host now + (due - Redis now). A host clock that is stepped makes
-APScheduler late or early; the event loop's timer, which is monotonic, stands behind it, so a pass comes in time all the
-same. An early pass finds nothing due and sets the alarm again.
+The job's run time is a date of the host's wall clock: host now + (due - Redis now), less the last stretch, for which it sets
+the timer. A host clock that is stepped makes APScheduler late or early; the timer, which is monotonic, stands behind it from
+the beginning, so a pass comes in time all the same. A time that is near already needs no job: at a thousand due times a
+second, making them would be most of the work.
 """
 
 from __future__ import annotations
@@ -16,10 +17,14 @@ from datetime import UTC, datetime, timedelta
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from dispatcher.exact_timer import ExactTimer
+
 JOB = "dispatch"
 STOP_S = 2.0
+STRETCH_S = 0.05
+"""The last stretch: so long before its time the job comes."""
 BEHIND_S = 0.003
-"""How far the timer stands behind the job: where the job comes in time, the timer is taken back unused."""
+"""How far the timer stands behind the time while the job has not come."""
 
 
 class Alarm:
@@ -29,7 +34,7 @@ class Alarm:
         """``job``: the name of its job, of which there is one in the scheduler."""
         self._scheduler, self._job = scheduler, job
         self._work = work
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer = ExactTimer(self._ring_now)
         self._at_s: float | None = None
         self._ringing: set[asyncio.Future[None]] = set()
         """Rings under way: the event loop itself keeps no hold of them."""
@@ -41,33 +46,35 @@ class Alarm:
 
     def set(self, at_s: float) -> None:
         """Rings at that monotonic time, unless it is set for an earlier one."""
-        if self._at_s is not None and self._at_s <= at_s:
+        if self._stopped or (self._at_s is not None and self._at_s <= at_s):
             return
         self._at_s = at_s
-        self._cancel_timer()
         wait_s = at_s - time.monotonic()
         if wait_s <= 0:
+            self._timer.cancel()
             self._ring_now()
-            return
-        self._timer = asyncio.get_running_loop().call_later(wait_s + BEHIND_S, self._ring_now)
-        self._scheduler.add_job(
-            self.ring,
-            DateTrigger(datetime.now(UTC) + timedelta(seconds=wait_s)),
-            id=self._job,
-            replace_existing=True,
-            misfire_grace_time=None,  # however late: run it
-            coalesce=True,
-        )
+        elif wait_s <= STRETCH_S:
+            self._timer.set(at_s)
+        else:
+            self._timer.set(at_s + BEHIND_S)
+            self._scheduler.add_job(
+                self._near,
+                DateTrigger(datetime.now(UTC) + timedelta(seconds=wait_s - STRETCH_S)),
+                id=self._job,
+                replace_existing=True,
+                misfire_grace_time=None,  # however late: run it
+                coalesce=True,
+            )
+
+    async def _near(self) -> None:
+        """APScheduler's job. Where the host's clock jumped ahead it comes early, and the timer is set all the same."""
+        if self._at_s is not None and not self._stopped:
+            self._timer.set(self._at_s)
 
     def _ring_now(self) -> None:
         ringing = asyncio.ensure_future(self.ring())
         self._ringing.add(ringing)
         ringing.add_done_callback(self._ringing.discard)
-
-    def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     async def ring(self) -> None:
         """Runs the work now. A ring during a run is remembered and makes it run again."""
@@ -83,7 +90,7 @@ class Alarm:
             while self._again and not self._stopped:
                 self._again = False
                 self._at_s = None
-                self._cancel_timer()
+                self._timer.cancel()
                 await self._work()
         finally:
             self._running = False
@@ -92,7 +99,7 @@ class Alarm:
     async def stop(self) -> None:
         """Rings no more; waits, but not for ever, until the work under way is done."""
         self._stopped = True
-        self._cancel_timer()
+        self._timer.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_S):
                 await self._idle.wait()

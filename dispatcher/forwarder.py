@@ -1,11 +1,12 @@
-"""Moves due messages, partition by partition and topic by topic, until nothing is due."""
+"""Moves due messages, partition by partition and topic by topic. Asks Redis only where something is due as far as is known."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from dispatcher.agenda import NEVER, NOW, Agenda, Place
 from shared.logs import logger
 from shared.settings import DispatcherSettings
 from shared.store import due
@@ -14,62 +15,68 @@ from shared.store.partition import Partition
 FULL_STREAM_WAIT_MS = 20
 """How soon to look again at a topic whose stream is full: workers are draining it."""
 
+MOST_ROUNDS = 200
+"""Of a pass: with a backlog it ends all the same, and the next follows at once."""
 
-@dataclass(slots=True)
-class Pass:
+
+class Pass(NamedTuple):
     """What one pass did."""
 
-    moved: int = 0
-    next_due_s: float | None = None
+    moved: int
+    next_due_s: float | None
     """Monotonic time at which the next message is due; ``None`` where none waits."""
-
-    def sooner(self, candidate_s: float) -> None:
-        if self.next_due_s is None or candidate_s < self.next_due_s:
-            self.next_due_s = candidate_s
 
 
 class Forwarder:
-    """One topic at a time gets one bounded batch, so a herd in one holds nobody up; a topic with more comes round again."""
+    """Each topic that is due gets one bounded batch in its turn, so a herd in one holds nobody up."""
 
     def __init__(self, partitions: list[Partition], topics: list[str], settings: DispatcherSettings) -> None:
         self._partitions = partitions
-        self._topics = topics
         self._settings = settings
+        self.agenda = Agenda((partition.number, topic) for partition in partitions for topic in topics)
         self.moved = 0
         """Messages moved since the start."""
 
     async def run_once(self) -> Pass:
-        """Moves everything that is due. Raises ``Outage``."""
-        done = Pass()
-        results = await asyncio.gather(*(self._drain(partition, done) for partition in self._partitions), return_exceptions=True)
+        """Moves what is due as far as is known; of a large backlog a part. Raises ``Outage``."""
+        before = self.moved
+        results = await asyncio.gather(*(self._drain(partition) for partition in self._partitions), return_exceptions=True)
         for result in results:  # raised only when no partition is at work any more
             if isinstance(result, BaseException):
                 raise result
-        self.moved += done.moved
-        if done.moved:
-            logger.debug("dispatched {} messages", done.moved)
-        return done
+        moved = self.moved - before
+        if moved:
+            logger.debug("dispatched {} messages", moved)
+        return Pass(moved, self.agenda.next_s)
 
-    async def _drain(self, partition: Partition, done: Pass) -> None:
-        topics = self._topics
-        while topics:
-            topics = [topic for topic in topics if await self._move(partition, topic, done)]
+    async def _drain(self, partition: Partition) -> None:
+        for _ in range(MOST_ROUNDS):
+            due = self.agenda.due(partition.number, time.monotonic())
+            if not due:
+                return
+            for place in due:
+                await self._move(partition, place)
 
-    async def _move(self, partition: Partition, topic: str, done: Pass) -> bool:
-        """Moves one batch; says whether the topic has more that is due and can be moved now."""
+    async def _move(self, partition: Partition, place: Place) -> None:
+        """Moves one batch, and notes when to look at the topic again."""
         asked_s = time.monotonic()
-        batch = await due.dispatch(partition, topic, self._settings.batch_size, self._settings.max_stream_length)
-        answered_s = time.monotonic()
-        done.moved += batch.moved
-        if batch.next_due_ms is None:
-            return False
-        if batch.stream_full and batch.next_due_ms <= batch.now_ms:
-            done.sooner(answered_s + FULL_STREAM_WAIT_MS / 1000)
-            return False
-        if batch.next_due_ms <= batch.now_ms:
-            return True
-        # By the clock that was read last, but within what this very answer allows: the server's clock may have been stepped.
-        wait_s = (batch.next_due_ms - batch.now_ms) / 1000
-        at_s = partition.clock.monotonic_s(batch.next_due_ms)
-        done.sooner(min(max(at_s, asked_s + wait_s - 0.001), answered_s + wait_s))
-        return False
+        self.agenda.take(place)
+        again_s = NOW  # where it fails
+        try:
+            batch = await due.dispatch(partition, place[1], self._settings.batch_size, self._settings.max_stream_length)
+            self.moved += batch.moved
+            again_s = _next_look_s(partition, batch, asked_s)
+        finally:
+            self.agenda.sooner(place, again_s)
+
+
+def _next_look_s(partition: Partition, batch: due.Dispatched, asked_s: float) -> float:
+    answered_s = time.monotonic()
+    if batch.next_due_ms is None:
+        return NEVER
+    if batch.next_due_ms <= batch.now_ms:
+        return answered_s + FULL_STREAM_WAIT_MS / 1000 if batch.stream_full else NOW
+    # By the clock that was read last, but within what this very answer allows: the server's clock may have been stepped.
+    wait_s = (batch.next_due_ms - batch.now_ms) / 1000
+    at_s = partition.clock.monotonic_s(batch.next_due_ms)
+    return min(max(at_s, asked_s + wait_s - 0.001), answered_s + wait_s)

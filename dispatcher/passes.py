@@ -39,7 +39,11 @@ class Passes:
 
     def loops(self) -> list[Coroutine[Any, Any, None]]:
         """What runs until it is cancelled."""
-        return [every(self._tick_s, self.alarm.ring), *(self._listen(partition) for partition in self._partitions)]
+        return [every(self._tick_s, self._tick), *(self._listen(partition) for partition in self._partitions)]
+
+    async def _tick(self) -> None:
+        self.forwarder.agenda.all_now()
+        await self.alarm.ring()
 
     async def _pass(self) -> None:
         try:
@@ -47,6 +51,7 @@ class Passes:
             done = await self.forwarder.run_once()
         except Outage as outage:
             self.outages[outage.kind] += 1
+            self.forwarder.agenda.all_now()  # whatever answers next may be another server
             self.alarm.set(time.monotonic() + self.watch.failed(outage))
             return
         except Exception as error:
@@ -74,9 +79,14 @@ class Passes:
                     continue
                 self.listening.worked()
                 if wake_up is not None:
-                    self.alarm.set(partition.clock.monotonic_s(wake_up[1]))
+                    self._woken(partition, *wake_up)
         finally:
             await wake_ups.close()
+
+    def _woken(self, partition: Partition, topic: str, due_ms: int) -> None:
+        at_s = partition.clock.monotonic_s(due_ms)
+        if self.forwarder.agenda.sooner((partition.number, topic), at_s):
+            self.alarm.set(at_s)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -95,6 +95,7 @@ async def test_a_full_stream_leaves_the_rest_and_looks_again_soon(store: Store, 
     assert 0 < done.next_due_s - time.monotonic() <= FULL_STREAM_WAIT_MS / 1000
     assert (await forwarder.run_once()).moved == 0
     await waiting.redis.xtrim(store.partitions[0].keys.stream("alpha"), 4, approximate=False)
+    forwarder.agenda.all_now()
     assert (await forwarder.run_once()).moved == 8
 
 
@@ -161,6 +162,44 @@ async def test_what_is_moved_can_be_read_by_the_group(store: Store, waiting: Wai
 
     (group,) = await waiting.redis.xinfo_groups(store.partitions[0].keys.stream("alpha"))
     assert (group["name"], group["last-delivered-id"]) == (GROUP.encode(), b"0-0")
+
+
+@pytest.mark.leaves("stream", "index", "due")
+async def test_a_topic_whose_time_comes_during_a_herd_gets_its_turn(store: Store, waiting: Waiting) -> None:
+    """What is due, or is told to be, while a large backlog is moved is moved between its batches, not after it."""
+    now_ms = waiting.now_ms()
+    await waiting.put(300, now_ms - 1000, "alpha")
+    forwarder = _forwarder(store, batch_size=1)
+    await forwarder.run_once()  # knows of nothing in the other topic
+    await waiting.put(300, now_ms - 1000, "alpha")
+    await waiting.put(1, now_ms - 1, "beta")
+    forwarder.agenda.sooner((0, "alpha"), 0.0)
+    forwarder.agenda.sooner((0, "beta"), time.monotonic() + 0.005)
+
+    while await waiting.left("beta"):
+        await forwarder.run_once()
+
+    (beta,) = await waiting.moved("beta")
+    alpha = await waiting.moved("alpha")
+    assert beta[0] <= alpha[-1][0]
+    while await waiting.left("alpha"):
+        await forwarder.run_once()
+
+
+@pytest.mark.leaves("stream", "index")
+async def test_what_fails_is_due_again(store: Store, waiting: Waiting) -> None:
+    """A topic that could not be looked at is looked at by the next pass, though nothing new is told of it."""
+    await waiting.put(3, waiting.now_ms() - 1)
+    forwarder = _forwarder(store)
+    client = store.partitions[0].client
+    store.partitions[0].client = store.partitions[0].waiting(0.1)
+    await store.partitions[0].client.connection_pool.disconnect()
+    store.partitions[0].client.connection_pool.connection_kwargs["port"] = 1
+    with pytest.raises(Outage):
+        await forwarder.run_once()
+    store.partitions[0].client = client
+
+    assert (await forwarder.run_once()).moved == 3
 
 
 async def test_a_redis_that_is_gone_is_an_outage(settings: Settings) -> None:
