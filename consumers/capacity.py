@@ -70,6 +70,8 @@ class Capacity:
         slots = self._limit - sum(self._taken(topic) for topic in topics if not self.is_fast(topic))
         fast = self.held - (self._limit - slots)
         room = slots - fast + max((self._ahead(topic, slots) for topic in topics), default=0)
+        # A slot for those that are fast: slow topics that have nothing to do would plan it away from them, turn by turn.
+        kept = self._left_to_others() if slow_left < len(topics) else 0
         plan: dict[str, int] = {}
         for left, topic in zip(range(len(topics), 0, -1), topics, strict=True):
             share = _ceil(room, left)
@@ -78,7 +80,7 @@ class Capacity:
                 fast += count
             else:
                 own = self._limit - self._left_to_others() - self._taken(topic)
-                count = max(0, min(share, _ceil(slots, slow_left), own))
+                count = max(0, min(share, _ceil(slots - kept, slow_left), own))
                 slots -= count
                 slow_left -= 1
             room -= count

@@ -96,6 +96,7 @@ class Line:
             self.hand_back_unknown,
             work.has_room,
             work.has_room_soon,
+            settings.partitions,
         )
         self.settler = Settler(
             deliveries,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -30,17 +31,21 @@ class Reader:
         recover: Callable[[], Awaitable[None]],
         has_room: Callable[[str], bool],
         has_room_soon: Callable[[dict[str, int]], bool],
+        sharing: int = 1,
     ) -> None:
         """What it needs of its worker.
 
         ``plan``: how many of each topic to ask for. ``reserved``: keeps that room while it is asked for. ``receive``: takes
         what was read. ``recover``: called after an answer may have been lost, to give back what Redis thinks is held here
         and is not. ``has_room``: whether one more of a topic can soon run. ``has_room_soon``: whether a topic that a plan
-        leaves out will be asked for in a moment.
+        leaves out will be asked for in a moment. ``sharing``: how many readers wait for the same room.
         """
         self._deliveries = deliveries
         self._plan, self._reserved, self._receive, self._recover = plan, reserved, receive, recover
         self._has_room, self._has_room_soon = has_room, has_room_soon
+        self._sharing = sharing
+        self._more = True
+        """Whether there may be more than the last answer brought: that is read as planned before anything is waited for."""
         self.room = asyncio.Event()
         """Set whenever a slot may have become free."""
         self.answer_lost = False
@@ -69,15 +74,19 @@ class Reader:
         if not plan:
             await self._wait_for_room(WAIT_MS / 1000)
             return 0
-        with self._reserved(plan):
-            entries = await self._deliveries.read(plan)
         full = len(plan) < len(self._deliveries.topics)
-        if not entries and full and self._has_room_soon(plan):
+        soon = full and self._has_room_soon(plan)
+        entries: list[Entry] = []
+        if self._more or soon:
+            with self._reserved(plan):
+                entries = await self._deliveries.read(plan)
+            self._more = bool(entries)
+        if not entries and soon:
             self._answered()
             await self._wait_for_room(SOON_S)
             return 0
         if not entries:
-            entries = await self._wait(list(plan), SHORT_WAIT_MS if full else WAIT_MS)
+            entries = await self._wait(plan, SHORT_WAIT_MS if full else WAIT_MS)
         self._answered()
         if entries:
             self._receive(entries)
@@ -87,13 +96,22 @@ class Reader:
         self.answered_s = time.monotonic()
         self.watch.worked()
 
-    async def _wait(self, topics: list[str], wait_ms: int) -> list[Entry]:
-        """No room is kept meanwhile: all partitions wait for the same. Where another was served first, it is given back."""
-        entries = await self._deliveries.wait(topics, wait_ms)
-        if all(self._has_room(entry.topic) for entry in entries):
-            return entries
-        await self._deliveries.hand_back([Lease(entry.stream, entry.entry_id, entry.deliveries) for entry in entries])
-        return []
+    async def _wait(self, plan: dict[str, int], wait_ms: int) -> list[Entry]:
+        """No room is kept meanwhile: all partitions wait for the same. What another has taken is given back."""
+        count = max(1, min(plan.values()) // self._sharing)
+        entries = await self._deliveries.wait(list(plan), count, wait_ms)
+        self._more = len(entries) >= count
+        room = Counter(entry.topic for entry in entries if self._has_room(entry.topic)) if len(entries) == 1 else self._plan()
+        fitting, surplus = list[Entry](), list[Lease]()
+        for entry in entries:
+            if room.get(entry.topic, 0) > 0:
+                room[entry.topic] -= 1
+                fitting.append(entry)
+            else:
+                surplus.append(Lease(entry.stream, entry.entry_id, entry.deliveries))
+        if surplus:
+            await self._deliveries.hand_back(surplus)
+        return fitting
 
     async def _wait_for_room(self, longest_s: float) -> None:
         self.needs_no_answer = True

@@ -100,8 +100,8 @@ class Deliveries:
                 await self._heal(refusals[0])
         return found
 
-    async def wait(self, topics: Sequence[str], wait_ms: int) -> list[Entry]:
-        """Waits for one new delivery of any of the topics, at most so long. Raises ``Outage``."""
+    async def wait(self, topics: Sequence[str], count: int, wait_ms: int) -> list[Entry]:
+        """Waits for new deliveries of any of the topics, at most so long; gives at most so many of each. Raises ``Outage``."""
         since = time.monotonic()
         streams = [stream for topic in topics if topic not in self.groupless for stream in self._keys.streams(topic)]
         if not streams:
@@ -109,7 +109,7 @@ class Deliveries:
         with outages():
             try:
                 answer = await self._waiting.execute_command(
-                    "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", 1, "BLOCK", wait_ms,
+                    "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "BLOCK", wait_ms,
                     "STREAMS", *streams, *[">"] * len(streams),
                 )  # fmt: skip
             except ResponseError as error:

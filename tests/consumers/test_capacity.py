@@ -192,4 +192,5 @@ def test_slow_topics_share_the_slots_evenly_beside_a_fast_one() -> None:
 
     for _ in range(3):  # whoever's turn it is to be first
         plan = capacity.plan()
-        assert (plan["slow"], plan["unknown"]) == (5, 5)
+        assert sorted((plan["slow"], plan["unknown"])) == [4, 5]
+        assert plan["fast"] >= 1
