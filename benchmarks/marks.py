@@ -22,7 +22,8 @@ def body_of(number: int, size: int = 100) -> str:
 
 
 def create(path: Path, count: int) -> None:
-    """An empty file of marks."""
+    """An empty file of marks. Whoever still has the one before keeps it to himself."""
+    path.unlink(missing_ok=True)
     path.write_bytes(bytes(count * 9))
 
 

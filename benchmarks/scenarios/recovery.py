@@ -1,0 +1,77 @@
+"""B7: a worker that holds 100 messages is killed with SIGKILL: how long until another has delivered them all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from benchmarks.marks import Marks, create
+from benchmarks.plan import Found, Plan
+from benchmarks.processes import Process
+from benchmarks.results import OURS, Line
+from benchmarks.scenarios.watching import NotInTime, await_started
+from benchmarks.server import Server
+from benchmarks.subjects.service import Service
+from benchmarks.subjects.subject import Session, Subject
+
+HELD = 100
+ALLOWED_S, QUICK_ALLOWED_S = 90.0, 15.0
+HOLD_S = 60.0
+PROFILES = (("recovery", "lease 5 s", "set to 5 s"), ("default", "lease 10 s", "defaults"))
+"""What it is set to, and the case in words for this service and for peers."""
+
+
+def run(plan: Plan) -> Iterator[Found]:
+    for number in plan.rounds():
+        for profile, ours, theirs in PROFILES:
+            service = Service(Consumers={"Threads": HELD})
+            plan.doing(f"this service: {ours}")
+            yield Line("B7", ours, OURS, recovery(service, profile, ALLOWED_S))
+            if number == 0 or profile == "recovery":  # defaults of peers take a minute and more: once
+                for peer in plan.peers:
+                    plan.doing(f"{peer.name}: {theirs}")
+                    yield _peer(peer, profile, theirs, plan.sized(int(ALLOWED_S), int(QUICK_ALLOWED_S)))
+
+
+def _peer(peer: Subject, profile: str, case: str, allowed_s: float) -> Line:
+    try:
+        figures = recovery(peer, profile, allowed_s)
+    except NotInTime as late:
+        return Line("B7", case, peer.name, {}, str(late))
+    note = f"not all within {allowed_s:.0f} s" if "seconds" not in figures else ""
+    return Line("B7", case, peer.name, figures, note)
+
+
+def recovery(subject: Subject, profile: str, allowed_s: float) -> dict[str, float]:
+    """Seconds from the kill to the last second start, and how many there were. Raises ``NotInTime``."""
+    with Server() as server, subject.open(server) as session:
+        create(server.marks, HELD)
+        session.fill(HELD)
+        session.await_ready(HELD)
+        held = Marks(server.marks)
+        with session.worker(profile, holds=True) as worker:
+            _hold(held, worker)
+            create(server.marks, HELD)
+            killed_s = time.time()
+            worker.kill()
+        return _rescued(server, session, profile, held.started(), killed_s, allowed_s)
+
+
+def _hold(marks: Marks, worker: Process) -> None:
+    """Until it holds all, or as many as it takes at once."""
+    await_started(marks, 1, HOLD_S, worker)
+    until, last = time.monotonic() + 2, 0
+    while marks.started() < HELD and time.monotonic() < until:
+        if marks.started() > last:
+            until, last = time.monotonic() + 2, marks.started()
+        time.sleep(0.02)
+
+
+def _rescued(server: Server, session: Session, profile: str, held: int, killed_s: float, allowed_s: float) -> dict[str, float]:
+    marks = Marks(server.marks)
+    with session.worker(profile) as other:
+        try:
+            await_started(marks, HELD, allowed_s, other)
+        except NotInTime:
+            return {"delivered": float(marks.started()), "held": float(held)}
+    return {"seconds": max(marks.starts_us()) / 1e6 - killed_s, "delivered": float(HELD), "held": float(held)}
