@@ -15,7 +15,7 @@ from shared.errors import InvalidField
 from shared.ids import LATEST_DUE_MS
 from shared.record import Kind, Options, RetryOptions
 from shared.settings import ProducerSettings
-from shared.store.accept import Draft
+from shared.store.chunks import Draft
 from shared.times import format_ms, parse_delay_ms, parse_time_ms
 
 DAY_MS = 86_400_000

@@ -18,7 +18,8 @@ from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, 
 from shared.errors import InvalidField
 from shared.record import Options, Record
 from shared.store import messages
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.times import format_ms
 
 _new = msgspec.json.Decoder(NewMessage)

@@ -13,7 +13,8 @@ A double holds 53 bits: 42 for the milliseconds (until the year 2109) and 11 for
 from __future__ import annotations
 
 import re
-from hashlib import blake2b
+from hashlib import shake_128
+from struct import unpack
 from typing import NamedTuple
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuv"
@@ -25,6 +26,9 @@ LATEST_DUE_MS = 2**42 - 1
 TOPIC_PATTERN = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 _ID = re.compile(rf"({TOPIC_PATTERN})-(0|[1-9][0-9]{{0,4}})-([0-9a-v]{{{DIGITS}}})")
 _TRIPLES = [a + b + c for a in ALPHABET for b in ALPHABET for c in ALPHABET]
+_TIES = [f"{tie / TIE_VALUES:.11f}"[1:] for tie in range(TIE_VALUES)]
+"""The fraction of a score, which eleven digits write exactly."""
+_BITS_61 = (1 << 61) - 1
 
 
 class ParsedId(NamedTuple):
@@ -36,18 +40,25 @@ class ParsedId(NamedTuple):
 
 def make_id(topic: str, partition: int, due_ms: int, random_bits: int) -> str:
     """The id of a new message. ``random_bits``: 61 bits or more, of which 61 are used."""
-    tie = random_bits >> 50 & (TIE_VALUES - 1)
-    number = (due_ms << 11 | tie) << 50 | random_bits & ((1 << 50) - 1)
-    digits = "".join(_TRIPLES[number >> shift & 32767] for shift in (90, 75, 60, 45, 30, 15, 0))
-    return f"{topic}-{partition}-{digits}"
+    number = due_ms << 61 | random_bits & _BITS_61
+    return (
+        f"{topic}-{partition}-{_TRIPLES[number >> 90]}{_TRIPLES[number >> 75 & 32767]}{_TRIPLES[number >> 60 & 32767]}"
+        f"{_TRIPLES[number >> 45 & 32767]}{_TRIPLES[number >> 30 & 32767]}{_TRIPLES[number >> 15 & 32767]}"
+        f"{_TRIPLES[number & 32767]}"
+    )
 
 
-def random_bits(seed: bytes, position: int) -> int:
-    """64 bits for the message at ``position`` of a request: the same for the same seed, so a repeat makes the same ids.
+def first_score(due_ms: int, random_bits: int) -> str:
+    """The score that ``make_id`` of the same values carries, as Redis takes it: exact to the last bit."""
+    return f"{due_ms}{_TIES[random_bits >> 50 & (TIE_VALUES - 1)]}"
 
-    BLAKE2b (RFC 7693) keyed by the seed: nobody guesses one id from another.
+
+def random_bits(seed: bytes, count: int) -> tuple[int, ...]:
+    """64 bits for each message of a request: the same for the same seed, however many, so a repeat makes the same ids.
+
+    SHAKE128 (FIPS 202) of the seed: nobody guesses one id from another.
     """
-    return int.from_bytes(blake2b(position.to_bytes(4, "big"), digest_size=8, key=seed).digest(), "big")
+    return unpack(f">{count}Q", shake_128(seed).digest(8 * count))
 
 
 def parse_id(message_id: str) -> ParsedId | None:
@@ -61,8 +72,3 @@ def parse_id(message_id: str) -> ParsedId | None:
 def score_for(message_id: str, due_ms: int) -> float:
     """The score of that message at another due time: same tie, so messages of one millisecond keep their order."""
     return due_ms + int(message_id[-DIGITS:-10], 32) % TIE_VALUES / TIE_VALUES
-
-
-def score_text(score: float) -> str:
-    """A score as Redis takes it, exact to the last bit."""
-    return f"{score:.17g}"

@@ -93,12 +93,10 @@ _decode_options = msgspec.json.Decoder(Options).decode
 
 
 def encode_record(record: Record) -> bytes:
-    header = f"{record.id} v1 {record.created_ms} {record.kind}".encode()
-    options = _encode_options(record.options)
-    if options != b"{}":
-        header += b" " + options
+    options = b"{}" if record.options is NO_OPTIONS else _encode_options(record.options)
     body = base64.b64encode(record.body) if record.kind == "base64" else record.body
-    return header + b"\n" + body
+    header = f"{record.id} v1 {record.created_ms} {record.kind}".encode()
+    return b"%b\n%b" % (header, body) if options == b"{}" else b"%b %b\n%b" % (header, options, body)
 
 
 def decode_record(stored: bytes) -> Record:

@@ -10,42 +10,20 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from msgspec import json, structs
+from msgspec import Struct
 
 from shared.errors import Conflict, Outage
-from shared.ids import make_id, parse_id, random_bits, score_text
-from shared.record import Kind, Options, Record, encode_record
 from shared.settings import Durability
+from shared.store.chunks import Chunk, Draft, Rendered, digest_of, render
 from shared.store.commit import NotSafe
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.scripts import SCHEDULE, Argument
 
-CHUNK_MESSAGES = 500
-CHUNK_BYTES = 2**20
 
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A message as a caller asked for it, checked, not yet stored. Exactly one of ``due_ms`` and ``delay_ms`` counts."""
-
-    topic: str
-    kind: Kind
-    body: bytes
-    due_ms: int | None = None
-    delay_ms: int = 0
-    options: Options = field(default_factory=Options)
-
-    def due_at(self, accepted_ms: int) -> int:
-        """A time in the past is due when accepted."""
-        return accepted_ms + self.delay_ms if self.due_ms is None else max(self.due_ms, accepted_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(Struct, frozen=True):
     ids: list[str]
     due_ms: list[int]
     durability: Durability
@@ -74,18 +52,7 @@ _REFUSED_UNWRITTEN = frozenset({"oom", "readonly", "misconf", "loading", "norepl
 """Kinds of refusal that come before a script's first write. After any other the script may have run to its end."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Rendered:
-    """Drafts with their ids, cut into chunks."""
-
-    ids: list[str]
-    due_ms: list[int]
-    chunks: list[tuple[Partition, list[tuple[str, float, bytes]]]]
-    """Per chunk: its partition and (topic, score, record) of each message."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
+class _Stored(Struct, frozen=True):
     """What became of a chunk."""
 
     verdict: bytes
@@ -112,14 +79,14 @@ async def schedule(
     if not store.partitions[first].clock.synchronised:
         await _synchronise(store.partitions[first])  # else "now" would be this host's
     seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
-    digest = _digest(drafts) if idempotency_key else ""
-    rendered = _render(store, drafts, first, seed, accepted_ms)
+    digest = digest_of(drafts) if idempotency_key else ""
+    rendered = render(store.partitions, first, drafts, seed, accepted_ms)
     ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
     deduplicated, begun = False, False
 
     async def store_chunk(number: int) -> _Stored:
         record, key = f"{digest} {seed.hex()} {accepted_ms}", _chunk_key(key_digest, number, seed)
-        found = await _store_chunk(rendered, number, key, ttl_ms, record, asked)
+        found = await _store_chunk(rendered.chunks[number], number, key, ttl_ms, record, asked)
         if found.verdict == b"conflict":
             raise Conflict("the idempotency key was used before for a request with another content")
         return found
@@ -130,7 +97,7 @@ async def schedule(
         if found.verdict == b"repeated":
             _, seed_text, accepted_text = found.earlier.split()
             seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
-            rendered = _render(store, drafts, first, seed, accepted_ms)
+            rendered = render(store.partitions, first, drafts, seed, accepted_ms)
         reached = await _store_rest(store_chunk, len(rendered.chunks), found, asked)
     except Outage as outage:
         if not begun and outage.kind in _REFUSED_UNWRITTEN:
@@ -177,54 +144,23 @@ def _chunk_key(key_digest: str, number: int, seed: bytes) -> str:
     return key_digest if number == 0 else blake2b(key_digest.encode() + seed, digest_size=20).hexdigest()
 
 
-async def _forget_key(rendered: _Rendered, key_digest: str, seed: bytes) -> None:
+async def _forget_key(rendered: Rendered, key_digest: str, seed: bytes) -> None:
     """Removes the traces of a key that was made here and that nobody was told. Where that fails, their time to live does it."""
     with suppress(Outage), outages():
-        for number, (partition, _) in enumerate(rendered.chunks):
-            await partition.client.unlink(partition.keys.idempotency(_chunk_key(key_digest, number, seed), number))
+        for number, chunk in enumerate(rendered.chunks):
+            await chunk.partition.client.unlink(chunk.partition.keys.idempotency(_chunk_key(key_digest, number, seed), number))
 
 
-def _digest(drafts: Sequence[Draft]) -> str:
-    """What the request asks for, however it was written and traced (a repeat has a span of its own): 128 bits."""
-    digest = blake2b(digest_size=16)
-    for draft in drafts:
-        options = json.encode(structs.replace(draft.options, trace=None), order="sorted")
-        digest.update(repr((draft.topic, draft.due_ms, draft.delay_ms, draft.kind, draft.body, options)).encode())
-    return digest.hexdigest()
-
-
-def _render(store: Store, drafts: Sequence[Draft], first: int, seed: bytes, accepted_ms: int) -> _Rendered:
-    """The same drafts, seed and time give the same ids, records and chunks."""
-    rendered = _Rendered([], [], [])
-    size, chunk = 0, list[tuple[str, float, bytes]]()
-    for position, draft in enumerate(drafts):
-        length = len(draft.body) + 200
-        if not rendered.chunks or len(chunk) >= CHUNK_MESSAGES or size + length > CHUNK_BYTES:
-            size, chunk = 0, []
-            partition = store.partitions[(first + len(rendered.chunks)) % len(store.partitions)]
-            rendered.chunks.append((partition, chunk))
-        due_ms = draft.due_at(accepted_ms)
-        message_id = make_id(draft.topic, rendered.chunks[-1][0].number, due_ms, random_bits(seed, position))
-        record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options))
-        parsed = parse_id(message_id)
-        assert parsed is not None  # noqa: S101 - just made
-        chunk.append((draft.topic, parsed.score, record))
-        size += length
-        rendered.ids.append(message_id)
-        rendered.due_ms.append(due_ms)
-    return rendered
-
-
-async def _store_chunk(rendered: _Rendered, number: int, key: str, ttl_ms: int, record: str, asked: Durability) -> _Stored:
-    partition, messages = rendered.chunks[number]
-    keys = [partition.keys.idempotency(key, number)]
-    numbers: dict[str, int] = {}
+async def _store_chunk(chunk: Chunk, number: int, key: str, ttl_ms: int, record: str, asked: Durability) -> _Stored:
+    partition = chunk.partition
+    keys = [partition.keys.due(topic) for topic in chunk.topics]
+    if ttl_ms:
+        keys.append(partition.keys.idempotency(key, number))
     arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
-    for topic, score, stored in messages:
-        if topic not in numbers:
-            keys.append(partition.keys.due(topic))
-            numbers[topic] = len(keys)
-        arguments += (numbers[topic], score_text(score), stored)
+    for messages in chunk.topics.values():
+        arguments.append(len(messages))
+        for message in messages:
+            arguments += message
     unsafe: NotSafe | None = None
     try:
         answer, reached = await partition.run(SCHEDULE, keys, arguments, asked, b"stored", b"repeated")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from shared.record import NO_OPTIONS, Options
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.connect import Client
 from shared.store.due import dispatch
 from shared.store.keys import GROUP

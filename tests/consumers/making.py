@@ -14,7 +14,7 @@ from consumers.registry import ERROR_BYTES, Handler
 from consumers.verdict import lease_of
 from shared.backoff import Backoff
 from shared.clock import RedisClock
-from shared.ids import make_id, random_bits
+from shared.ids import make_id
 from shared.record import NO_OPTIONS, Options, Record, encode_record
 from shared.store.entries import Entry
 from shared.store.keys import Keys
@@ -40,7 +40,7 @@ def make_handler(function: Callable[[Message], object] = nothing, *, error_bytes
 
 
 def make_record(topic: str = "alpha", body: bytes = b"hello", options: Options = NO_OPTIONS, due_ms: int = DUE_MS) -> Record:
-    message_id = make_id(topic, 0, due_ms, random_bits(b"made", next(_numbers)))
+    message_id = make_id(topic, 0, due_ms, next(_numbers))
     return Record(message_id, due_ms - 5_000, "text", body, options)
 
 

@@ -12,7 +12,8 @@ import pytest
 from consumers.message import Message
 from consumers.worker import Worker
 from shared.settings import ConsumersSettings, RedisSettings, Settings
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.due import dispatch
 from shared.store.messages import get
 from shared.store.partition import Partition, Store

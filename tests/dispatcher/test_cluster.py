@@ -12,7 +12,8 @@ import pytest
 
 from dispatcher.scheduler import Dispatcher
 from shared.settings import DispatcherSettings, RedisSettings, Settings
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.partition import Partition, Store
 from tests.support.cluster import Cluster, private_cluster
 from tests.support.stores import works

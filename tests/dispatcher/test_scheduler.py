@@ -16,7 +16,8 @@ from cli.server import BundledServer
 from dispatcher import scheduler
 from dispatcher.scheduler import Dispatcher
 from shared.settings import Settings
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.partition import Store
 from tests.dispatcher.waiting_messages import Waiting
 from tests.support.server import private_server

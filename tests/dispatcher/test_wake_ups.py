@@ -9,7 +9,8 @@ import pytest
 
 from shared.errors import Outage
 from shared.store import due
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.due import WakeUps
 from shared.store.messages import cancel, change, deliver_now
 from shared.store.partition import Store

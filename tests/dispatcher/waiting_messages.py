@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from shared.ids import make_id, random_bits, score_for
+from shared.ids import make_id, score_for
 from shared.record import Record, encode_record
 from shared.store.connect import Client
 from shared.store.partition import Store
@@ -20,7 +20,7 @@ class Waiting:
 
     async def put(self, count: int, due_ms: int, topic: str = "alpha", partition: int = 0) -> list[str]:
         """Messages straight into a due set, as if they had been accepted long ago; no wake-up is published."""
-        ids = [make_id(topic, partition, due_ms, random_bits(b"waiting", next(_numbers))) for _ in range(count)]
+        ids = [make_id(topic, partition, due_ms, next(_numbers)) for _ in range(count)]
         members = {
             encode_record(Record(message_id, due_ms - 1000, "text", b"hello")): score_for(message_id, due_ms)
             for message_id in ids

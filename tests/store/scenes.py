@@ -11,7 +11,7 @@ from typing import Any
 
 from shared.settings import RetentionSettings
 from shared.store import accept, dead_letters, due, messages, rates, scripts
-from shared.store.accept import Draft
+from shared.store.chunks import Draft
 from shared.store.rates import Limit
 from shared.store.scripts import Argument, Script
 from tests.store.stage import HOUR_MS, Call, Stage, dead, finished, id_of, lease_of, retry
@@ -49,7 +49,7 @@ async def _schedule(stage: Stage) -> Scene:
     before = [*await stage.add(now_ms + HOUR_MS), *await stage.add(now_ms + HOUR_MS, topic="beta")]
     drafts = [Draft(topic, "text", b"x", due_ms=now_ms + HOUR_MS) for topic in ("alpha", "alpha", "beta")]
     call = await stage.call_of(lambda store: accept.schedule(store, drafts, "a-key"))
-    stored = [record.split(b" ")[0].decode() for record in call.arguments[5::3] if isinstance(record, bytes)]
+    stored = [record.split(b" ")[0].decode() for record in call.arguments[4:] if isinstance(record, bytes)]
     assert len(stored) == len(drafts)
     return _scene(call, b"stored", b"repeated", dict.fromkeys([*before, *stored], "scheduled"))
 

@@ -12,7 +12,7 @@ from secrets import randbits
 from typing import Any
 
 from shared.errors import NotFound
-from shared.ids import make_id, parse_id, score_text
+from shared.ids import make_id, parse_id
 from shared.record import NO_OPTIONS, Options, Record, encode_record
 from shared.settings import Settings
 from shared.store import due, messages
@@ -80,14 +80,14 @@ class Stage:
         self, *due_ms: int, topic: str = "alpha", bits: Sequence[int] = (), body: bytes = b"x", options: Options = NO_OPTIONS
     ) -> list[str]:
         """Stores messages as if they had been accepted long ago, so that their times may be past. Their ids."""
-        arguments: list[Argument] = [self.keys.wake_channel, 0, ""]
+        arguments: list[Argument] = [self.keys.wake_channel, 0, "", len(due_ms)]
         ids = []
         for position, one_ms in enumerate(due_ms):
             message_id = make_id(topic, self.partition.number, one_ms, bits[position] if bits else randbits(61))
             record = encode_record(Record(message_id, 1, "text", body, options))
-            arguments += (2, score_text(score_of(message_id)), record)
+            arguments += (repr(score_of(message_id)), record)
             ids.append(message_id)
-        await SCHEDULE.run(self.client, [self.keys.idempotency("none"), self.keys.due(topic)], arguments)
+        await SCHEDULE.run(self.client, [self.keys.due(topic)], arguments)
         return ids
 
     async def overdue(self, count: int = 1, topic: str = "alpha") -> list[str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from shared.errors import Outage
-from shared.store.accept import Draft, Unconfirmed, schedule
+from shared.store.accept import Unconfirmed, schedule
+from shared.store.chunks import Draft
 from shared.store.due import WakeUps
 from shared.store.partition import Store
 from tests.support.acl import MAIN, PASSWORD, Guarded, User, documented, line_with

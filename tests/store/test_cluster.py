@@ -13,7 +13,8 @@ from redis.exceptions import RedisError, ResponseError
 from shared.errors import Outage
 from shared.settings import RedisSettings
 from shared.store import due, messages
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.connect import Connections
 from shared.store.delivery import Deliveries
 from shared.store.partition import Partition, Store, slot_of

@@ -18,7 +18,8 @@ from shared.errors import InvalidField, Outage
 from shared.record import Kind
 from shared.settings import RedisSettings, Settings
 from shared.store import messages
-from shared.store.accept import Draft, Unconfirmed, schedule
+from shared.store.accept import Unconfirmed, schedule
+from shared.store.chunks import Draft
 from shared.store.commit import GROUPS, Commits, NotSafe
 from shared.store.partition import Store
 from shared.store.scripts import RENEW

@@ -13,7 +13,8 @@ import pytest
 from shared.errors import Outage
 from shared.settings import RedisSettings, Settings
 from shared.store import due, messages, scripts
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.connect import Client
 from shared.store.keys import Keys
 from shared.store.partition import Store

@@ -11,7 +11,8 @@ from shared.errors import Conflict
 from shared.ids import parse_id
 from shared.record import Options, decode_record
 from shared.settings import RedisSettings, Settings
-from shared.store.accept import CHUNK_BYTES, CHUNK_MESSAGES, Draft, NotStored, schedule
+from shared.store.accept import NotStored, schedule
+from shared.store.chunks import CHUNK_BYTES, CHUNK_MESSAGES, Draft
 from shared.store.connect import Client, Connections
 from tests.store.conftest import Wakes
 from tests.store.stage import HOUR_MS, Stage, contents, open_stage, score_of

@@ -18,7 +18,8 @@ import pytest
 
 from shared.errors import Outage
 from shared.store import messages
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.locate import RECHECK_S
 from shared.store.partition import Store
 from tests.support.nodes import Node

@@ -12,7 +12,8 @@ from redis.asyncio import Redis
 from shared.errors import Outage
 from shared.settings import RedisSettings, Settings
 from shared.store import messages
-from shared.store.accept import Draft, schedule
+from shared.store.accept import schedule
+from shared.store.chunks import Draft
 from shared.store.outage import outage_of
 from shared.store.partition import Store
 from tests.support.tls import Authority, tls_in_front

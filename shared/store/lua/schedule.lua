@@ -1,11 +1,10 @@
 -- schedule: stores new messages in their topics' due sets, all of them or none.
 --
--- KEYS[1]    idempotency record of this chunk (read and written only with a time to live)
--- KEYS[2..]  due sets
+-- KEYS[1..]  due sets, and then, with a time to live, the idempotency record of this chunk
 -- ARGV[1]    wake-up channel
 -- ARGV[2]    time to live of the idempotency record, ms; 0: the request carries no key
 -- ARGV[3]    idempotency record: "<digest> <seed> <accepted ms>"
--- ARGV[4..]  per message: number of its due set in KEYS, score, record
+-- ARGV[4..]  per due set: how many messages it gets (1 to 500), then of each its score and its record
 --
 -- Returns {'stored'}             all are stored
 --         {'repeated', record}   an equal request was stored before: nothing is written
@@ -14,34 +13,27 @@
 -- Accepts: the first write is one that Redis refuses when memory is full.
 --@include wake
 
-local ttl = tonumber(ARGV[2])
+local ttl, due_sets = tonumber(ARGV[2]), #KEYS
 if ttl > 0 then
-  local earlier = redis.call('GET', KEYS[1])
+  local earlier = redis.call('GET', KEYS[due_sets])
   if earlier then
     local same = string.match(earlier, '^%S+') == string.match(ARGV[3], '^%S+')
     return {same and 'repeated' or 'conflict', earlier}
   end
+  due_sets = due_sets - 1
 end
 
-local heads, earliest, adds = {}, {}, {}
-for number = 2, #KEYS do
-  redis.call('ZCARD', KEYS[number]) -- refuses a key of another type before anything is written
-  heads[number] = head_score(KEYS[number])
-  adds[number] = {}
-end
-for i = 4, #ARGV, 3 do
-  local number, score = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-  local add = adds[number]
-  add[#add + 1] = ARGV[i + 1]
-  add[#add + 1] = ARGV[i + 2]
-  if not earliest[number] or score < earliest[number] then earliest[number] = score end
+local heads = {}
+for number = 1, due_sets do
+  heads[number] = head_score(KEYS[number]) -- refuses a key of another type before anything is written
 end
 
-if ttl > 0 then redis.call('SET', KEYS[1], ARGV[3], 'PX', ttl) end
-for number = 2, #KEYS do
-  if #adds[number] > 0 then
-    redis.call('ZADD', KEYS[number], unpack(adds[number]))
-    wake(ARGV[1], KEYS[number], heads[number], earliest[number])
-  end
+if ttl > 0 then redis.call('SET', KEYS[#KEYS], ARGV[3], 'PX', ttl) end
+local at = 4
+for number = 1, due_sets do
+  local last = at + 2 * tonumber(ARGV[at])
+  redis.call('ZADD', KEYS[number], unpack(ARGV, at + 1, last))
+  wake(ARGV[1], KEYS[number], heads[number], head_score(KEYS[number]))
+  at = last + 1
 end
 return {'stored'}

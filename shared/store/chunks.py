@@ -1,0 +1,90 @@
+"""From drafts to what a script stores: ids, records, and chunks of at most 500 messages and about a mebibyte. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from msgspec import Struct, msgpack, structs
+
+from shared.ids import first_score, make_id, random_bits
+from shared.record import NO_OPTIONS, Kind, Options, Record, encode_record
+from shared.store.partition import Partition
+
+CHUNK_MESSAGES = 500
+CHUNK_BYTES = 2**20
+HEADER_BYTES = 200
+"""What a record holds besides its body, about."""
+
+
+class Draft(Struct, frozen=True):
+    """A message as a caller asked for it, checked, not yet stored. Exactly one of ``due_ms`` and ``delay_ms`` counts."""
+
+    topic: str
+    kind: Kind
+    body: bytes
+    due_ms: int | None = None
+    delay_ms: int = 0
+    options: Options = NO_OPTIONS
+
+    def due_at(self, accepted_ms: int) -> int:
+        """A time in the past is due when accepted."""
+        return accepted_ms + self.delay_ms if self.due_ms is None else max(self.due_ms, accepted_ms)
+
+
+Message = tuple[str, bytes]
+"""Score and record."""
+
+
+class Chunk(Struct):
+    """What one script stores, all or none."""
+
+    partition: Partition
+    topics: dict[str, list[Message]]
+    count: int = 0
+    size_bytes: int = 0
+
+    def has_room(self, size_bytes: int) -> bool:
+        return self.count < CHUNK_MESSAGES and self.size_bytes + size_bytes <= CHUNK_BYTES
+
+
+class Rendered(Struct):
+    """Drafts with their ids, cut into chunks."""
+
+    ids: list[str]
+    due_ms: list[int]
+    chunks: list[Chunk]
+
+
+def render(partitions: Sequence[Partition], first: int, drafts: Sequence[Draft], seed: bytes, accepted_ms: int) -> Rendered:
+    """The same drafts, seed and time give the same ids, records and chunks. ``first``: the partition of the first chunk."""
+    rendered = Rendered([], [], [])
+    chunk: Chunk | None = None
+    for draft, bits in zip(drafts, random_bits(seed, len(drafts)), strict=True):
+        size_bytes = len(draft.body) + HEADER_BYTES
+        if chunk is None or not chunk.has_room(size_bytes):
+            chunk = Chunk(partitions[(first + len(rendered.chunks)) % len(partitions)], {})
+            rendered.chunks.append(chunk)
+        due_ms = draft.due_at(accepted_ms)
+        message_id = make_id(draft.topic, chunk.partition.number, due_ms, bits)
+        record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options))
+        chunk.topics.setdefault(draft.topic, []).append((first_score(due_ms, bits), record))
+        chunk.count += 1
+        chunk.size_bytes += size_bytes
+        rendered.ids.append(message_id)
+        rendered.due_ms.append(due_ms)
+    return rendered
+
+
+_encode = msgpack.Encoder(order="sorted").encode
+
+
+def digest_of(drafts: Sequence[Draft]) -> str:
+    """What the request asks for, however it was written and traced (a repeat has a span of its own): 128 bits."""
+    return blake2b(_encode([_untraced(draft) for draft in drafts]), digest_size=16).hexdigest()
+
+
+def _untraced(draft: Draft) -> Draft:
+    if draft.options.trace is None:
+        return draft
+    return structs.replace(draft, options=structs.replace(draft.options, trace=None))
