@@ -1,5 +1,7 @@
 """Accepting new messages: ids are made, records written, and chunks of at most 500 stored by one script each.
 
+A single message without an idempotency key goes together with those that come at the same time.
+
 A repeat with the same idempotency key makes the same ids again (they follow from a seed that the first request left with
 the key), so it completes what was cut off and doubles nothing.
 """
@@ -16,11 +18,10 @@ from msgspec import Struct
 
 from shared.errors import Conflict, Outage
 from shared.settings import Durability
-from shared.store.chunks import Chunk, Draft, Rendered, digest_of, render
-from shared.store.commit import NotSafe
+from shared.store.chunks import Draft, Rendered, digest_of, render
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
-from shared.store.scripts import SCHEDULE, Argument
+from shared.store.storing import Stored, store_chunk, store_together
 
 
 class Accepted(Struct, frozen=True):
@@ -52,64 +53,82 @@ _REFUSED_UNWRITTEN = frozenset({"oom", "readonly", "misconf", "loading", "norepl
 """Kinds of refusal that come before a script's first write. After any other the script may have run to its end."""
 
 
-class _Stored(Struct, frozen=True):
-    """What became of a chunk."""
-
-    verdict: bytes
-    earlier: str
-    """Of a repeat, the record that the first call left with the key: its ids are the ones."""
-    reached: Durability
-    unsafe: NotSafe | None
-    """It is stored, but not as safe as was asked."""
-
-    def check(self) -> None:
-        if self.unsafe is not None:
-            raise self.unsafe
-
-
 async def schedule(
     store: Store, drafts: Sequence[Draft], idempotency_key: str | None = None, asked: Durability = "memory"
 ) -> Accepted:
     """Stores the messages, as safe as asked. Raises ``Conflict``, ``NotStored``, ``Unconfirmed``, ``InvalidField``."""
-    own_key = idempotency_key is None and len(drafts) > 1
-    if own_key:
-        idempotency_key = f"batch-{secrets.token_hex(16)}"
-    key_digest = blake2b((idempotency_key or secrets.token_hex(8)).encode(), digest_size=20).hexdigest()
+    if idempotency_key is not None:
+        accepted, _ = await _schedule_with(store, drafts, idempotency_key, asked)
+    elif len(drafts) == 1:
+        accepted = await _schedule_one(store, drafts, asked)
+    else:
+        accepted, traces = await _schedule_with(store, drafts, f"batch-{secrets.token_hex(16)}", asked)
+        await _forget(traces)
+    return accepted
+
+
+async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability) -> Accepted:
+    """A message that no repeat will look for."""
+    seed = secrets.token_bytes(8)
+    first = int.from_bytes(seed, "big") % len(store.partitions)
+    rendered = render(store.partitions, first, drafts, seed, await _now_ms(store.partitions[first]))
+    try:
+        if asked == "memory":
+            reached = await store_together(rendered.chunks[0])
+        else:
+            found = await store_chunk(rendered.chunks[0], asked)
+            found.check()
+            reached = found.reached
+    except Outage as outage:
+        raise _failure(outage, rendered, None, begun=False) from outage
+    return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated=False)
+
+
+async def _schedule_with(
+    store: Store, drafts: Sequence[Draft], idempotency_key: str, asked: Durability
+) -> tuple[Accepted, list[tuple[Partition, str]]]:
+    """With a key. Beside the answer, the idempotency records that were left."""
+    key_digest = blake2b(idempotency_key.encode(), digest_size=20).hexdigest()
     first = _partition_of(key_digest, len(store.partitions))
-    if not store.partitions[first].clock.synchronised:
-        await _synchronise(store.partitions[first])  # else "now" would be this host's
-    seed, accepted_ms = secrets.token_bytes(8), store.partitions[first].clock.now_ms()
-    digest = digest_of(drafts) if idempotency_key else ""
+    seed, accepted_ms = secrets.token_bytes(8), await _now_ms(store.partitions[first])
+    digest, ttl_ms = digest_of(drafts), store.settings.producer.idempotency_ms
     rendered = render(store.partitions, first, drafts, seed, accepted_ms)
-    ttl_ms = store.settings.producer.idempotency_ms if idempotency_key else 0
     deduplicated, begun = False, False
 
-    async def store_chunk(number: int) -> _Stored:
-        record, key = f"{digest} {seed.hex()} {accepted_ms}", _chunk_key(key_digest, number, seed)
-        found = await _store_chunk(rendered.chunks[number], number, key, ttl_ms, record, asked)
+    def record_of(number: int) -> tuple[Partition, str]:
+        partition = rendered.chunks[number].partition
+        return partition, partition.keys.idempotency(_chunk_key(key_digest, number, seed), number)
+
+    async def store_number(number: int) -> Stored:
+        _, key = record_of(number)
+        found = await store_chunk(rendered.chunks[number], asked, key, ttl_ms, f"{digest} {seed.hex()} {accepted_ms}")
         if found.verdict == b"conflict":
             raise Conflict("the idempotency key was used before for a request with another content")
         return found
 
     try:
-        found = await store_chunk(0)
+        found = await store_number(0)
         begun = True
         if found.verdict == b"repeated":
             _, seed_text, accepted_text = found.earlier.split()
             seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
             rendered = render(store.partitions, first, drafts, seed, accepted_ms)
-        reached = await _store_rest(store_chunk, len(rendered.chunks), found, asked)
+        reached = await _store_rest(store_number, len(rendered.chunks), found, asked)
     except Outage as outage:
-        if not begun and outage.kind in _REFUSED_UNWRITTEN:
-            raise NotStored(outage) from outage
-        raise Unconfirmed(outage, rendered.ids, idempotency_key) from outage
-    if own_key:
-        await _forget_key(rendered, key_digest, seed)
-    return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated)
+        raise _failure(outage, rendered, idempotency_key, begun=begun) from outage
+    records = [record_of(number) for number in range(len(rendered.chunks))]
+    return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated), records
+
+
+def _failure(outage: Outage, rendered: Rendered, idempotency_key: str | None, *, begun: bool) -> Outage:
+    """``begun``: whether a part of it is stored."""
+    if not begun and outage.kind in _REFUSED_UNWRITTEN:
+        return NotStored(outage)
+    return Unconfirmed(outage, rendered.ids, idempotency_key)
 
 
 async def _store_rest(
-    store_chunk: Callable[[int], Awaitable[_Stored]], chunks: int, first: _Stored, asked: Durability
+    store_chunk: Callable[[int], Awaitable[Stored]], chunks: int, first: Stored, asked: Durability
 ) -> Durability:
     """All chunks but the first. One after the other; side by side where each waits to be safe, so that they wait together.
 
@@ -127,11 +146,13 @@ async def _store_rest(
     return asked
 
 
-async def _synchronise(partition: Partition) -> None:
-    try:
-        await partition.synchronise()
-    except Outage as outage:
-        raise NotStored(outage) from outage
+async def _now_ms(partition: Partition) -> int:
+    if not partition.clock.synchronised:  # else "now" would be this host's
+        try:
+            await partition.synchronise()
+        except Outage as outage:
+            raise NotStored(outage) from outage
+    return partition.clock.now_ms()
 
 
 def _partition_of(key_digest: str, partitions: int) -> int:
@@ -144,26 +165,8 @@ def _chunk_key(key_digest: str, number: int, seed: bytes) -> str:
     return key_digest if number == 0 else blake2b(key_digest.encode() + seed, digest_size=20).hexdigest()
 
 
-async def _forget_key(rendered: Rendered, key_digest: str, seed: bytes) -> None:
+async def _forget(records: list[tuple[Partition, str]]) -> None:
     """Removes the traces of a key that was made here and that nobody was told. Where that fails, their time to live does it."""
     with suppress(Outage), outages():
-        for number, chunk in enumerate(rendered.chunks):
-            await chunk.partition.client.unlink(chunk.partition.keys.idempotency(_chunk_key(key_digest, number, seed), number))
-
-
-async def _store_chunk(chunk: Chunk, number: int, key: str, ttl_ms: int, record: str, asked: Durability) -> _Stored:
-    partition = chunk.partition
-    keys = [partition.keys.due(topic) for topic in chunk.topics]
-    if ttl_ms:
-        keys.append(partition.keys.idempotency(key, number))
-    arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
-    for messages in chunk.topics.values():
-        arguments.append(len(messages))
-        for message in messages:
-            arguments += message
-    unsafe: NotSafe | None = None
-    try:
-        answer, reached = await partition.run(SCHEDULE, keys, arguments, asked, b"stored", b"repeated")
-    except NotSafe as error:
-        answer, reached, unsafe = error.answer, "memory", error
-    return _Stored(answer[0], answer[1].decode() if len(answer) > 1 else "", reached, unsafe)
+        for partition, record in records:
+            await partition.client.unlink(record)

@@ -8,8 +8,6 @@ and a connection that has written nothing waits for nothing.
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ from redis.exceptions import NoScriptError, RedisError
 from shared.errors import Outage
 from shared.settings import Durability, RedisSettings
 from shared.store.connect import Client
+from shared.store.groups import Groups
 from shared.store.outage import outage_of, outages
 from shared.store.scripts import Argument, Script
 
@@ -37,10 +36,9 @@ class NotSafe(Outage):
         self.answer = answer
 
 
-class _Waiting(NamedTuple):
+class _Call(NamedTuple):
     script: Script
     command: tuple[Argument, ...]
-    answer: asyncio.Future[Any]
 
 
 class Commits:
@@ -50,34 +48,14 @@ class Commits:
         """``client``: for ``GROUPS`` connections that wait. ``mark``: the key of the group's own write."""
         self._client, self._mark, self._asked = client, mark, asked
         self._replicas, self._wait_ms = settings.replicas, settings.confirm_timeout_ms
-        self._waiting: deque[_Waiting] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-        """The event loop itself keeps no hold of them."""
-        self._looking = 0
-        """Tasks that look for more. One leaves in the very step in which it found nothing: a call after that starts another."""
+        self._groups = Groups(self._commit, at_once=GROUPS, most=MOST)
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """The script's answer, once what it wrote is safe. Raises ``NotSafe``, ``Outage``, and what the script raises."""
-        answer = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(script, script.command(keys, arguments), answer))
-        if self._looking < GROUPS:
-            self._looking += 1
-            task = asyncio.create_task(self._work())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await answer
+        return await self._groups.run(_Call(script, script.command(keys, arguments)))
 
-    async def _work(self) -> None:
-        while self._waiting:
-            group = [self._waiting.popleft() for _ in range(min(MOST, len(self._waiting)))]
-            try:
-                await self._commit(group)
-            except Exception as error:  # noqa: BLE001 - each of the group is told, and tells its caller
-                for one in group:
-                    _tell(one, _own(error))
-        self._looking -= 1
-
-    async def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, group: list[_Call]) -> list[Any]:
+        """An answer or an error for each."""
         with outages():
             answers, failure = await self._send(group)
             again = [position for position, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -88,13 +66,14 @@ class Commits:
                 failure = failure or failed
                 for position, answer in zip(again, repeated, strict=True):
                     answers[position] = answer
-        for one, answer in zip(group, answers, strict=True):
-            if isinstance(answer, RedisError):
-                _tell(one, outage_of(answer) or answer)
-            else:
-                _tell(one, NotSafe(self._asked, failure, answer) if failure else answer)
+        return [self._told(answer, failure) for answer in answers]
 
-    async def _send(self, group: list[_Waiting]) -> tuple[list[Any], str]:
+    def _told(self, answer: Any, failure: str) -> Any:
+        if isinstance(answer, RedisError):
+            return outage_of(answer) or answer
+        return NotSafe(self._asked, failure, answer) if failure else answer
+
+    async def _send(self, group: list[_Call]) -> tuple[list[Any], str]:
         """The answers of the scripts, and why the wait failed; '' where it did not."""
         pipeline = self._client.pipeline(transaction=False)
         for one in group:
@@ -114,17 +93,3 @@ class Commits:
         if self._asked == "fsync":
             return "" if waited[0] >= 1 else f"not on the disk within {self._wait_ms} ms"
         return "" if waited >= self._replicas else f"{waited} of {self._replicas} replicas have it after {self._wait_ms} ms"
-
-
-def _own(error: Exception) -> Exception:
-    """An error of its own for each: an exception that is raised twice collects two tracebacks."""
-    return Outage(error.kind, error.detail) if isinstance(error, Outage) else error
-
-
-def _tell(one: _Waiting, answer: Any) -> None:
-    if one.answer.done():  # its caller is gone
-        return
-    if isinstance(answer, Exception):
-        one.answer.set_exception(answer)
-    else:
-        one.answer.set_result(answer)

@@ -17,6 +17,7 @@ from shared.logs import logger
 from shared.settings import Durability, RedisSettings, Settings
 from shared.store.commit import GROUPS, Commits, NotSafe
 from shared.store.connect import Client, Connections
+from shared.store.groups import Groups
 from shared.store.keys import Keys
 from shared.store.outage import outages
 from shared.store.permissions import check_permissions
@@ -42,6 +43,8 @@ class Partition:
     _permitted: bool = False
     """Whether every command of the scripts was found to be allowed, once."""
     _commits: dict[Durability, Commits] = field(default_factory=dict)
+    gathering: dict[str, Groups[Any]] = field(default_factory=dict, init=False)
+    """Messages that go together, by topic: see ``accept``."""
 
     @property
     def number(self) -> int:

@@ -262,7 +262,7 @@ async def test_a_call_that_comes_as_all_groups_end_is_not_left_behind(settings: 
                 calls.clear()
                 for _ in range(GROUPS):  # a group each: the next call comes when the one before is on its way
                     calls.append(asyncio.create_task(call()))
-                    await eventually(lambda: len(begun) == len(calls) and not commits._waiting)
+                    await eventually(lambda: len(begun) == len(calls) and not commits._groups._asked)
                 with SyncRedis(port=server.port) as client:  # the loop is busy with something else until all are answered
                     while client.info("clients")["blocked_clients"]:
                         pass

@@ -1,0 +1,75 @@
+"""The script that stores: a chunk to itself, or a single message together with those that come at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from msgspec import Struct
+
+from shared.settings import Durability
+from shared.store.chunks import CHUNK_BYTES, CHUNK_MESSAGES, Chunk, Message
+from shared.store.commit import NotSafe
+from shared.store.groups import Groups
+from shared.store.partition import Partition
+from shared.store.scripts import SCHEDULE, Argument
+
+
+class Stored(Struct, frozen=True):
+    """What became of a chunk."""
+
+    verdict: bytes
+    earlier: str
+    """Of a repeat, the record that the first call left with the key: its ids are the ones."""
+    reached: Durability
+    unsafe: NotSafe | None
+    """It is stored, but not as safe as was asked."""
+
+    def check(self) -> None:
+        if self.unsafe is not None:
+            raise self.unsafe
+
+
+async def store_chunk(chunk: Chunk, asked: Durability, key: str = "", ttl_ms: int = 0, record: str = "") -> Stored:
+    """``key``, ``ttl_ms``, ``record``: of the idempotency record of this chunk, where it has one. Raises ``Outage``."""
+    unsafe: NotSafe | None = None
+    try:
+        answer, reached = await _run(chunk.partition, chunk.topics, asked, key, ttl_ms, record)
+    except NotSafe as error:
+        answer, reached, unsafe = error.answer, "memory", error
+    return Stored(answer[0], answer[1].decode() if len(answer) > 1 else "", reached, unsafe)
+
+
+async def store_together(chunk: Chunk) -> Durability:
+    """A chunk of one message without a key: what comes for its topic while a script runs goes together in the next one.
+
+    Each is stored or not as if it came alone, since nothing but an outage or a due set of another type refuses any of them.
+    Returns how safe it is. Raises ``Outage``.
+    """
+    ((topic, (message,)),) = chunk.topics.items()
+    groups = chunk.partition.gathering.get(topic)
+    if groups is None:
+        work = partial(_store_all, chunk.partition, topic)
+        groups = chunk.partition.gathering[topic] = Groups(work, at_once=1, most=CHUNK_MESSAGES, most_bytes=CHUNK_BYTES)
+    reached: Durability = await groups.run(message, chunk.size_bytes)
+    return reached
+
+
+async def _store_all(partition: Partition, topic: str, messages: list[Message]) -> list[Durability]:
+    _, reached = await _run(partition, {topic: messages}, "memory")
+    return [reached] * len(messages)
+
+
+async def _run(
+    partition: Partition, topics: Mapping[str, list[Message]], asked: Durability, key: str = "", ttl_ms: int = 0, record: str = ""
+) -> tuple[Any, Durability]:
+    keys = [partition.keys.due(topic) for topic in topics]
+    if ttl_ms:
+        keys.append(key)
+    arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
+    for messages in topics.values():
+        arguments.append(len(messages))
+        for message in messages:
+            arguments += message
+    return await partition.run(SCHEDULE, keys, arguments, asked, b"stored", b"repeated")
