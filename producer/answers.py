@@ -16,7 +16,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def json_answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=_encode(content), status=status, content_type="application/json", headers=headers)
+    return web.Response(body=_encode(content), status=status, headers={"Content-Type": "application/json", **(headers or {})})
 
 
 def message_out(view: View) -> MessageOut:

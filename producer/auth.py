@@ -8,6 +8,7 @@ asking first, and then they carry its origin.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -20,8 +21,8 @@ from producer.refusal import Refusal
 from shared.api_keys import key_of
 from shared.settings import ApiKeySettings, AuthSettings, Scope
 
-CALLER = web.RequestKey("caller", ApiKeySettings)
-"""The key that a request was sent with; absent where there are no keys, and for a stranger."""
+CALLER = web.RequestKey[ApiKeySettings | None]("caller")
+"""The key that a request was sent with; none where there are no keys, and for a stranger."""
 
 NOT_HERE = (
     "expected localhost or a loopback address: without API keys only this machine is served, by its own name. "
@@ -35,9 +36,7 @@ async def authorised(request: web.Request, handler: Handler) -> web.StreamRespon
     auth = request.app[SETTINGS].auth
     if is_local(auth):
         _check_names(request)
-    key = _key(request, auth.keys)
-    if key is not None:
-        request[CALLER] = key
+    request[CALLER] = key = _key(request, auth.keys) if auth.keys else None
     if auth.keys and not is_open(request):
         _check(key, scope_of(request.match_info.handler))
     return await handler(request)
@@ -59,6 +58,7 @@ def _check_names(request: web.Request) -> None:
             raise Refusal(421, NOT_HERE, field=field)
 
 
+@lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a host and port name this machine itself: ``localhost`` (RFC 6761) or an address of loopback, on any port."""
     try:
@@ -73,15 +73,16 @@ def is_open(request: web.Request) -> bool:
 
     A path that is not there needs a key like any other, so that a stranger learns nothing of what there is.
     """
-    route = request.match_info.route
-    if route.resource is not None and route.resource.canonical in DOCS_PATHS:
-        return request.app[SETTINGS].auth.public_docs
-    return scope_of(request.match_info.handler) == "none"
+    scope = scope_of(request.match_info.handler)
+    if scope == "any":
+        resource = request.match_info.route.resource
+        return resource is not None and resource.canonical in DOCS_PATHS and request.app[SETTINGS].auth.public_docs
+    return scope == "none"
 
 
 def is_known(request: web.Request) -> bool:
     """Whether details may be told: the request has a key, or none is asked for."""
-    return CALLER in request or not request.app[SETTINGS].auth.keys
+    return request[CALLER] is not None or not request.app[SETTINGS].auth.keys
 
 
 def _key(request: web.Request, keys: Sequence[ApiKeySettings]) -> ApiKeySettings | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -12,33 +11,29 @@ from msgspec import UNSET, UnsetType
 from producer.depth import MAX_DEPTH, is_too_deep
 from producer.schemas import EchoRequest, NewMessage
 from shared.errors import InvalidField
-from shared.ids import LATEST_DUE_MS
-from shared.record import Kind, Options, RetryOptions
+from shared.record import NO_OPTIONS, Kind, Options, RetryOptions
 from shared.settings import ProducerSettings
 from shared.store.chunks import Draft
 from shared.times import format_ms, parse_delay_ms, parse_time_ms
 
-DAY_MS = 86_400_000
 Value = TypeVar("Value")
+_decode_text = msgspec.json.Decoder(str).decode
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What every draft is checked against."""
 
     topics: frozenset[str]
     limits: ProducerSettings
     now_ms: int
+    latest_ms: int
+    """The last due time that may be asked for."""
     trace: str | None = None
     repeatable: bool = False
     """Whether the request carries an idempotency key."""
 
-    def latest_ms(self) -> int:
-        return min(LATEST_DUE_MS, self.now_ms + self.limits.horizon_days * DAY_MS)
 
-
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     kind: Kind
     bytes: bytes
     content_type: str | None
@@ -47,7 +42,7 @@ class Body:
 def echo_draft(asked: EchoRequest, rules: Rules) -> Draft:
     body = asked.message.encode()
     _check_size("message", body, rules)
-    return Draft("echo", "text", body, due_ms=due_time("time", asked.time, rules), options=Options(trace=rules.trace))
+    return Draft("echo", "text", body, due_ms=due_time("time", asked.time, rules), options=_traced(rules))
 
 
 def message_draft(asked: NewMessage, rules: Rules) -> Draft:
@@ -76,7 +71,15 @@ def _check_expiry(draft: Draft, rules: Rules) -> None:
         raise InvalidField("expires_at", f"expected a time after {earliest} ({format_ms(due_ms)}); got {format_ms(expires_ms)}")
 
 
+def _traced(rules: Rules) -> Options:
+    return NO_OPTIONS if rules.trace is None else Options(trace=rules.trace)
+
+
 def _options(asked: NewMessage, body: Body, rules: Rules) -> Options:
+    if asked.retry is asked.deadline_ms is asked.expires_at is asked.retention_ms is UNSET and (
+        asked.flow_key is asked.labels is asked.headers is asked.content_type is UNSET
+    ):
+        return _traced(rules)  # most messages: of a batch, thousands
     return Options(
         retry=_retry(asked.retry),
         deadline_ms=_set(asked.deadline_ms),
@@ -123,7 +126,7 @@ def due_time(field: str, value: str | float, rules: Rules) -> int:
 
 
 def _check_horizon(field: str, due_ms: int, rules: Rules) -> None:
-    if due_ms > rules.latest_ms():
+    if due_ms > rules.latest_ms:
         days = rules.limits.horizon_days
         raise InvalidField(field, f"expected a time at most {days} days ahead (Producer.HorizonDays)")
 
@@ -153,10 +156,9 @@ def body_of(
 
 def _json_body(raw: bytes, content_type: str | None) -> Body:
     try:
-        raw.decode()
         if raw[:1] == b'"':
-            return Body("text", msgspec.json.decode(raw, type=str).encode(), content_type)
-    except (UnicodeError, msgspec.DecodeError) as error:
+            return Body("text", _decode_text(raw).encode(), content_type)
+    except msgspec.DecodeError as error:
         raise InvalidField("body", f"expected UTF-8; use body_base64 for other bytes: {error}") from None
     if is_too_deep(raw):
         raise InvalidField("body", f"expected JSON of at most {MAX_DEPTH} levels; use body_base64 for what is nested more deeply")

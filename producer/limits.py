@@ -17,7 +17,7 @@ from shared.store.rates import Limit, take
 @web.middleware
 async def limited(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Each request counts one. Raises ``Refusal`` (429)."""
-    if not is_open(request):
+    if request[CALLER] is not None and not is_open(request):
         await _count(request, 1)
     return await handler(request)
 
@@ -48,7 +48,7 @@ async def _count(request: web.Request, count: int, already: int = 0) -> None:
 
 
 def _limit(request: web.Request) -> Limit | None:
-    key = request.get(CALLER)
+    key = request[CALLER]
     if key is None or key.rate_per_s is None:
         return None
     return Limit(key.name, key.rate_per_s, key.burst or math.ceil(key.rate_per_s))

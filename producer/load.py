@@ -36,11 +36,12 @@ async def bounded(request: web.Request, handler: Handler) -> web.StreamResponse:
     if load.requests >= load.limits.max_in_flight:
         raise _too_much(f"{load.limits.max_in_flight} requests are being worked on (Producer.MaxInFlight)")
     load.requests += 1
+    request[_HELD_BYTES] = 0
     try:
         return await handler(request)
     finally:
         load.requests -= 1
-        load.bytes -= request.get(_HELD_BYTES, 0)
+        load.bytes -= request[_HELD_BYTES]
 
 
 def _too_much(detail: str) -> Refusal:
@@ -66,6 +67,8 @@ async def read_body(request: web.Request) -> bytes:
     load = request.app[LOAD]
     declared = request.content_length
     _hold(request, load, declared or 0, declared or 0)
+    if declared is not None and request.content.is_eof():  # all of it is here: there is nothing to wait for
+        return request.content.read_nowait()
     try:
         async with asyncio.timeout(load.limits.read_timeout_ms / 1000):
             return await _read(request, load, counted=declared is not None)
@@ -91,4 +94,4 @@ def _hold(request: web.Request, load: Load, more_bytes: int, size: int) -> None:
     if load.bytes + more_bytes > load.limits.max_in_flight_bytes:
         raise _too_much(f"{load.bytes} bytes of requests are being worked on (Producer.MaxInFlightBytes)")
     load.bytes += more_bytes
-    request[_HELD_BYTES] = request.get(_HELD_BYTES, 0) + more_bytes
+    request[_HELD_BYTES] += more_bytes

@@ -14,6 +14,7 @@ from producer.drafts import Rules
 from producer.load import read_body
 from producer.schemas import PATTERNS, HeaderValue
 from shared.errors import InvalidField
+from shared.ids import LATEST_DUE_MS
 from shared.settings import Durability
 from shared.times import DELAY_EXPECTED, TIME_EXPECTED
 
@@ -21,6 +22,7 @@ JSON_TYPES = frozenset({"application/json"})
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 IDEMPOTENCY_KEY = "Idempotency-Key"
 DURABILITY = "Durability"
+DAY_MS = 86_400_000
 _LEVELS: dict[str, Durability] = {level: level for level in get_args(Durability)}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -142,10 +144,12 @@ def explained(text: str) -> InvalidField:
 def rules(request: web.Request) -> Rules:
     """What this request's messages are checked against."""
     app = request.app
+    limits, now_ms = app[SETTINGS].producer, app[STORE].partitions[0].clock.now_ms()
     return Rules(
         app[TOPICS],
-        app[SETTINGS].producer,
-        app[STORE].partitions[0].clock.now_ms(),
+        limits,
+        now_ms,
+        min(LATEST_DUE_MS, now_ms + limits.horizon_days * DAY_MS),
         trace_context(request),
         repeatable=IDEMPOTENCY_KEY in request.headers,
     )

@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_IN_UTC = _EPOCH.replace(tzinfo=None)
+"""Without its zone, which would be written out and is known."""
 _MICROSECOND = timedelta(microseconds=1)
 _ISO = re.compile(r"[0-9W-]{8,10}[Tt ][0-9:]{2,8}(?:[.,][0-9]{1,6}(?P<finer>[0-9]*[1-9])?[0-9]*)?(?:[Zz]|[+-][0-9:]{2,8})?")
 """What may be tried as a date and time: ``fromisoformat`` alone takes any separator and a zero byte at the end."""
@@ -68,5 +70,4 @@ def parse_delay_ms(value: str | float) -> int:
 
 def format_ms(time_ms: int) -> str:
     """RFC 3339, UTC, with milliseconds: ``2030-01-31T08:00:00.250Z``."""
-    moment = _EPOCH + timedelta(milliseconds=time_ms)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_ms % 1000:03d}Z"
+    return f"{(_EPOCH_IN_UTC + timedelta(milliseconds=time_ms)).isoformat('T', 'milliseconds')}Z"
