@@ -106,7 +106,9 @@ class Line:
             self._lease_now,
         )
 
-    def _lease_now(self, settlement: Settlement) -> Lease | None:
+    async def _lease_now(self, settlement: Settlement) -> Lease | None:
+        async with self._taking:  # a claim of our own may have taken it just now: its answer is waited for
+            pass
         delivery = self._held.at(settlement.lease.stream, settlement.lease.entry_id)
         return delivery.lease if delivery is not None and not delivery.lost else None
 

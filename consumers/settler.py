@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -32,7 +32,7 @@ class Settler:
         batch_size: int,
         max_finished: int,
         settled: Callable[[Settlement, bool], None],
-        lease_now: Callable[[Settlement], Lease | None],
+        lease_now: Callable[[Settlement], Awaitable[Lease | None]],
     ) -> None:
         """``lease_now``: the lease by which a settlement's delivery is held by now, where it is held."""
         self._deliveries = deliveries
@@ -78,8 +78,8 @@ class Settler:
         results = await self._deliveries.settle(batch, self._max_finished)
         self._unsure = 0
         for settlement, took_effect in zip(batch, results, strict=True):
+            lease = None if took_effect else await self._lease_now(settlement)
             self._waiting.popleft()
-            lease = None if took_effect else self._lease_now(settlement)
             if lease is not None and lease != settlement.lease:  # claimed anew by this consumer while it was reported
                 self._waiting.append(msgspec.structs.replace(settlement, lease=lease))
                 continue

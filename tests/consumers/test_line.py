@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -369,6 +370,44 @@ async def test_claimed_from_oneself_after_its_end_is_settled_once(make_worker: M
     await flow.age()
 
     assert await line.claim_once() == 1
+
+    await _settle(worker, 1)
+    assert (worker.runner.counts["finished"], worker.runner.counts["fenced"], len(worker.runner.held)) == (1, 0, 0)
+    assert work.started == Counter([delivery.record.id])
+    assert await flow.pending() == {}
+
+
+async def test_a_settlement_refused_for_a_claim_of_ones_own_that_is_on_its_way_follows_it(
+    make_worker: MakeWorker, flow: Flow, work: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim took effect before the settlement, and its answer comes after the refusal: no second run."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    work.go.set()
+    await eventually(lambda: line.settler.backlog == 1)
+    await flow.age()
+    claim, arrived, go_on = line.deliveries.claim, asyncio.Event(), asyncio.Event()
+    settle, answers = line.deliveries.settle, list[list[bool]]()
+
+    async def slow_claim(*arguments: Any) -> Any:
+        answer = await claim(*arguments)
+        arrived.set()
+        await go_on.wait()
+        return answer
+
+    async def noted_settle(*arguments: Any) -> list[bool]:
+        answers.append(await settle(*arguments))
+        return answers[-1]
+
+    monkeypatch.setattr(line.deliveries, "claim", slow_claim)
+    monkeypatch.setattr(line.deliveries, "settle", noted_settle)
+    claiming = asyncio.create_task(line.claim_once())
+    await arrived.wait()
+    settling = asyncio.create_task(line.settler.run_once())
+    await eventually(lambda: answers == [[False]], what="it was refused")
+    assert len(worker.runner.held) == 1
+    go_on.set()
+    assert await claiming == 1
+    await settling
 
     await _settle(worker, 1)
     assert (worker.runner.counts["finished"], worker.runner.counts["fenced"], len(worker.runner.held)) == (1, 0, 0)

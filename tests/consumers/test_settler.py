@@ -27,9 +27,10 @@ class Desk:
         self.settled: list[tuple[str, bool]] = []
         self.leases: dict[str, Lease] = {}
         """What is held by now, by entry: nothing, unless a test says so."""
-        self.settler = Settler(
-            self.line.deliveries, batch_size, 1000, self._note, lambda one: self.leases.get(one.lease.entry_id)
-        )
+        self.settler = Settler(self.line.deliveries, batch_size, 1000, self._note, self._lease_now)
+
+    async def _lease_now(self, settlement: Settlement) -> Lease | None:
+        return self.leases.get(settlement.lease.entry_id)
 
     def _note(self, settlement: Settlement, took_effect: bool) -> None:
         self.settled.append((settlement.message_id, took_effect))
