@@ -49,13 +49,11 @@ def is_local(auth: AuthSettings) -> bool:
 
 def _check_names(request: web.Request) -> None:
     """What is no browser sends no ``Origin``."""
-    named = {
-        "Host": request.headers.get("Host", "localhost"),
-        "Origin": request.headers.get("Origin", "http://localhost").partition("://")[2],
-    }
-    for field, host in named.items():
-        if not is_loopback(host):
-            raise Refusal(421, NOT_HERE, field=field)
+    host, origin = request.headers.get("Host"), request.headers.get("Origin")
+    if host is not None and not is_loopback(host):
+        raise Refusal(421, NOT_HERE, field="Host")
+    if origin is not None and not is_loopback(origin.partition("://")[2]):
+        raise Refusal(421, NOT_HERE, field="Origin")
 
 
 @lru_cache(maxsize=64)

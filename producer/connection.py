@@ -56,7 +56,8 @@ class Connection(RequestHandler):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._heard_from(self)
+        if data:  # aiohttp calls it without, to look again at what it has
+            self._heard_from(self)
         if not self.is_quiet:
             self._head_arrived()
         elif data:
