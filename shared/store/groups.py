@@ -45,14 +45,19 @@ class Groups(Generic[Item]):
         return await answer
 
     async def _run(self) -> None:
-        while group := self._next():
-            try:
-                answers = await self._work([one.item for one in group])
-            except Exception as error:  # noqa: BLE001 - each of the group is told, and tells its caller
-                answers = [_own(error) for _ in group]
-            for one, answer in zip(group, answers, strict=True):
-                _tell(one.answer, answer)
-        self._looking -= 1
+        try:
+            while group := self._next():
+                await self._run_group(group)
+        finally:
+            self._looking -= 1
+
+    async def _run_group(self, group: list[_Asked[Item]]) -> None:
+        try:
+            answers = await self._work([one.item for one in group])
+        except Exception as error:  # noqa: BLE001 - each of the group is told, and tells its caller
+            answers = [_own(error) for _ in group]
+        for one, answer in zip(group, answers, strict=True):
+            _tell(one.answer, answer)
 
     def _next(self) -> list[_Asked[Item]]:
         """The group that goes next, without those whose callers are gone."""
