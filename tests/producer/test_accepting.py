@@ -234,7 +234,7 @@ async def test_what_is_absent_costs_no_byte(api: Api, redis: Redis, prefix: str)
 
     ((member, _),) = await members(redis, prefix, "work")
     created_ms = parse_time_ms((await api.message(told["id"]))["created_at"])
-    assert member.decode() == f"{told['id']} v1 {created_ms} text\nb"
+    assert member.decode() == f"{told['id']} v1 {created_ms}\nb"
 
 
 @pytest.mark.parametrize("form", ["array", "ndjson", "ndjson with CRLF and empty lines"])

@@ -47,7 +47,8 @@ def test_a_record_explains_itself_to_a_reader() -> None:
     plain = encode_record(Record(ID, 1_790_000_000_000, "text", b"hello"))
     full = encode_record(Record(ID, 1_790_000_000_000, "json", b'{"a": 1}', Options(retry=RetryOptions(max_attempts=3))))
 
-    assert plain == f"{ID} v1 1790000000000 text\nhello".encode()
+    assert plain == f"{ID} v1 1790000000000\nhello".encode()
+    assert decode_record(f"{ID} v1 1790000000000 text\nhello".encode()) == decode_record(plain)
     assert full == f'{ID} v1 1790000000000 json {{"retry":{{"max_attempts":3}}}}\n{{"a": 1}}'.encode()
 
 
@@ -81,7 +82,8 @@ def test_a_newer_format_is_told_from_rubbish(version: str) -> None:
 @pytest.mark.parametrize(
     "stored",
     [
-        b"", b"\n", b"hello", b"hello\nworld", f"{ID} v1 1 text".encode(), f"{ID} v1 1\nb".encode(),
+        b"", b"\n", b"hello", b"hello\nworld", f"{ID} v1 1 text".encode(), f"{ID} v1\nb".encode(),
+        f"{ID} v1 \nb".encode(), f"{ID} v1 1 \nb".encode(),
         f"{ID} v1 x text\nb".encode(), f"{ID} v1 1 xml\nb".encode(), f"{ID} v1 1 text {{\nb".encode(),
         f"{ID} v1 1 text []\nb".encode(), f'{ID} v1 1 text {{"deadline_ms":"x"}}\nb'.encode(),
         f"{ID} v1 1 base64\n***".encode(), f"{ID} vx 1 text\nb".encode(), b"\xff\xfe v1 1 text\nb",
