@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,11 @@ class Work:
     def pick(self, **values: Any) -> Any:
         """The value of this profile; ``default`` where it has none of its own."""
         return values.get(self.profile, values.get("default"))
+
+
+def profile() -> str:
+    """The profile on the command line, for what must be set before the peer is imported."""
+    return sys.argv[sys.argv.index("--profile") + 1] if "--profile" in sys.argv else ""
 
 
 def ready() -> None:
