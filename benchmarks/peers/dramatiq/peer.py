@@ -26,11 +26,12 @@ from dramatiq.middleware import Retries  # noqa: E402
 THREADS = {"drain": 1, "lateness": 2, "recovery": HELD, "default": 8}
 ABOUT = {
     "settings": {
-        "drain": "dramatiq_queue_prefetch=1000, --threads 1, middleware=[Retries()] (the default has six), hiredis. Tried: 1 to 16 "
-        "threads, prefetch of 2 per thread (the default: 250 messages/s a thread, as it sleeps 5 ms or more whenever it has enough) "
-        "to 3000",
+        "drain": "dramatiq_queue_prefetch=1000, --threads 1, middleware=[Retries()] (the default has six), hiredis. Tried: 1 "
+        "to 16 threads, prefetch of 2 per thread (the default: 250 messages/s a thread, as it sleeps 5 ms or more whenever it has "
+        "enough) to 3000",
         "lateness": "dramatiq_worker_timeout=1 ms (the longest pause between two polls; 1000 by default), --threads 2, "
-        "dramatiq_delay_queue_prefetch=65535, dramatiq_queue_prefetch=100, middleware=[Retries()]. Tried: 1 to 5 ms, 1 to 8 threads",
+        "dramatiq_delay_queue_prefetch=65535, dramatiq_queue_prefetch=100, middleware=[Retries()]. Tried: 1 to 5 ms, 1 to 8 "
+        "threads",
         "recovery": "heartbeat_timeout=5 s, maintenance_chance=1000000 (with each fetch), dramatiq_worker_timeout=100 ms, "
         f"--threads {HELD}",
     },
@@ -41,8 +42,8 @@ ABOUT = {
     ],
     "recovers": True,
     "schedules": True,
-    "notes": "A delay must be less than 7 days, says its reference; nothing enforces it. Delayed messages are fetched in the order "
-    "of their enqueueing, at most 65535 by a worker: one due soon waits behind as many that are due later.",
+    "notes": "A delay must be less than 7 days, says its reference; nothing enforces it. Delayed messages are fetched in the "
+    "order of their enqueueing, at most 65535 by a worker: one due soon waits behind as many that are due later.",
 }
 SENDERS = 4
 
