@@ -19,6 +19,14 @@ from benchmarks.subjects.limit import limit
 from benchmarks.subjects.service import Service
 from benchmarks.subjects.subject import Session, Subject
 
+LIMITS = (
+    (
+        "read",
+        READ_ACK_DELETE,
+        "a hundred are read, then acknowledged and deleted; they are in the stream before, and nothing is run",
+    ),
+    ("read_many", f"{READ_ACK_DELETE}, four connections", "the same over four connections at once"),
+)
 COUNT, QUICK_COUNT = 20_000, 5_000
 SLOWEST_PER_S = 100
 SETTLE_S = 0.3
@@ -37,18 +45,19 @@ def run(plan: Plan) -> Iterator[Found]:
         used = Service(more=EVERYTHING, Retention={"DeliveredMs": 3_600_000})
         yield _line(used, DRAIN_IN_USE, count)
         plan.doing(READ_ACK_DELETE)
-        yield _limit(count)
+        for what, name, note in LIMITS:
+            yield _limit(what, name, note, count)
 
 
-def _limit(count: int) -> Line:
+def _limit(what: str, name: str, note: str, count: int) -> Line:
     with Server() as server:
-        found = limit("pipelines", "read", "--redis", server.url, "--count", str(10 * count))
+        found = limit("pipelines", what, "--redis", server.url, "--count", str(10 * count))
     cpu_us = {
         "cpu_us_processes": found["cpu_s"] / found["count"] * 1e6,
         "cpu_us_server": found["server_cpu_s"] / found["count"] * 1e6,
     }
     figures = {"messages_per_s": float(found["per_s"]), **cpu_us, "cpu_us_per_message": sum(cpu_us.values())}
-    return Line("B1", DRAIN, READ_ACK_DELETE, figures, "entries are in the stream before; nothing is run")
+    return Line("B1", DRAIN, name, figures, note)
 
 
 def _line(subject: Subject, case: str, count: int) -> Line:

@@ -27,7 +27,7 @@ THREADS = {"drain": 1, "lateness": 2, "recovery": HELD, "default": 8}
 ABOUT = {
     "settings": {
         "drain": "dramatiq_queue_prefetch=1000, --threads 1, middleware=[Retries()] (the default has six), hiredis. Tried: 1 "
-        "to 16 threads, prefetch of 2 per thread (the default: 250 messages/s a thread, as it sleeps 5 ms or more whenever it has "
+        "to 16 threads, prefetch of 2 per thread (the default: 250 messages/s a thread, as it sleeps 5 ms or more when it has "
         "enough) to 3000",
         "lateness": "dramatiq_worker_timeout=1 ms (the longest pause between two polls; 1000 by default), --threads 2, "
         "dramatiq_delay_queue_prefetch=65535, dramatiq_queue_prefetch=100, middleware=[Retries()]. Tried: 1 to 5 ms, 1 to 8 "

@@ -19,8 +19,8 @@ from benchmarks.peers.command import HELD, LEASE_S, Fill, Work, end_at_sigterm, 
 ALWAYS = "orjson as the serializer (in each profile, as what enqueues must agree); uvloop; ttl=0 (no results), silent=True"
 ABOUT = {
     "settings": {
-        "drain": f"{ALWAYS}; concurrency=16 and as many prefetched, as by default. Tried: 8 to 256 at once, 1000 prefetched (no faster), "
-        "asyncio's own loop (a half more time per message)",
+        "drain": f"{ALWAYS}; concurrency=16 and as many prefetched, as by default. Tried: 8 to 256 at once, 1000 prefetched "
+        "(no faster), asyncio's own loop (a half more time per message)",
         "lateness": f"{ALWAYS}. The half second between two looks at what is due cannot be set",
         "recovery": f"{ALWAYS}; idle_timeout=5 s, concurrency={HELD}, prefetch=1",
         "fill": "enqueue_many, 1000 at a time",
