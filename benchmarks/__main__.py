@@ -17,9 +17,10 @@ from benchmarks.environments import ROOT, NotInstalled, environment
 from benchmarks.machine import machine, package_versions
 from benchmarks.plan import Plan, Scenario
 from benchmarks.report.write import write
-from benchmarks.results import Distribution, Line, Results, save
+from benchmarks.results import OURS, Distribution, Line, Results, save
 from benchmarks.scenarios import accept, drain, growth, herd, lateness, memory, recovery
 from benchmarks.subjects.peer import PEERS, Peer
+from benchmarks.subjects.service import ABOUT as ABOUT_OURS
 
 SCENARIOS: dict[str, Scenario] = {
     "B1": drain.run,
@@ -47,7 +48,7 @@ def main() -> None:
     described: dict[str, dict[str, object]] = {}
     peers = _peers(options.peers if options.peers is not None else QUICK_PEERS if options.quick else PEERS, console, described)
     about, versions = machine(), {**package_versions(), **{name: str(one["version"]) for name, one in described.items()}}
-    settings = {name: _settings(one) for name, one in described.items()}
+    settings = {OURS: ABOUT_OURS, **{name: _settings(one) for name, one in described.items()}}
     with _progress(console) as progress:
         for name in names:
             task = progress.add_task(name, total=None, doing="")

@@ -20,6 +20,8 @@ from shared.store.partition import Partition
 from shared.waiting import OutageWatch, until_it_works
 
 RENEW_CHUNK = 200
+SETTLE_CHUNK = 500
+"""More in one script would hold Redis for milliseconds."""
 HAND_BACK_CHUNK = 20
 """Fewer: their records, of unknown size, are read and written again."""
 RENEWALS_PER_LEASE = 4
@@ -100,7 +102,7 @@ class Line:
         )
         self.settler = Settler(
             deliveries,
-            settings.consumers.batch_size,
+            min(settings.consumers.batch_size, SETTLE_CHUNK),
             settings.retention.max_delivered,
             work.settled,
             self._lease_now,

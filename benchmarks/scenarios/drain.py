@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from benchmarks.marks import Marks, create
 from benchmarks.plan import Found, Plan
 from benchmarks.report.names import DRAIN, DRAIN_IN_USE, READ_ACK_DELETE
-from benchmarks.results import Line
+from benchmarks.results import OURS, Line
 from benchmarks.scenarios.watching import NotInTime, await_started
 from benchmarks.server import Server
 from benchmarks.subjects.limit import limit
@@ -31,6 +31,7 @@ COUNT, QUICK_COUNT = 20_000, 5_000
 SLOWEST_PER_S = 100
 SETTLE_S = 0.3
 """Until the last are settled."""
+AS_IT_COMES = f"{OURS}, as it comes"
 EVERYTHING = {"labels": ["a", "b"], "flow_key": "customer-7", "headers": {"x-trace": "1"}}
 """What a message may carry besides its body."""
 
@@ -41,6 +42,8 @@ def run(plan: Plan) -> Iterator[Found]:
         for subject in (Service(), *plan.peers):
             plan.doing(f"{subject.name}: {DRAIN}")
             yield _line(subject, DRAIN, count)
+        plan.doing(f"{AS_IT_COMES}: {DRAIN}")
+        yield _line(Service(name=AS_IT_COMES), DRAIN, count, "default")
         plan.doing(f"this service: {DRAIN_IN_USE}")
         used = Service(more=EVERYTHING, Retention={"DeliveredMs": 3_600_000})
         yield _line(used, DRAIN_IN_USE, count)
@@ -60,22 +63,24 @@ def _limit(what: str, name: str, note: str, count: int) -> Line:
     return Line("B1", DRAIN, name, figures, note)
 
 
-def _line(subject: Subject, case: str, count: int) -> Line:
+def _line(subject: Subject, case: str, count: int, profile: str = "drain") -> Line:
     with Server() as server, subject.open(server) as session:
         create(server.marks, count)
         try:
-            return Line("B1", case, subject.name, drain(server, session, count))
+            return Line("B1", case, subject.name, drain(server, session, count, profile=profile))
         except NotInTime as late:
             return Line("B1", case, subject.name, {}, f"{late}")
 
 
-def drain(server: Server, session: Session, count: int, size: int = 100, first: int = 0) -> dict[str, float]:
+def drain(
+    server: Server, session: Session, count: int, size: int = 100, first: int = 0, profile: str = "drain"
+) -> dict[str, float]:
     """Fills, lets one worker drain, and gives rates (messages per second) and processor time (microseconds per message)."""
     marks = Marks(server.marks)
     processes_s, server_s = session.cpu_s(), server.cpu_s()
     fill_s = session.fill(count, size, first=first)
     session.await_ready(count)
-    with session.worker("drain") as worker:
+    with session.worker(profile) as worker:
         await_started(marks, marks.started() + 1, 60, worker)
         processes_s += worker.cpu_s()  # what it took to start up is nobody's message's
         await_started(marks, count, 60 + count / SLOWEST_PER_S, worker)

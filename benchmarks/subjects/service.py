@@ -25,8 +25,13 @@ BATCH = 1000
 DAY_MS = 86_400_000
 TOPIC = "bench"
 OTHER_TOPIC = "bench-other"
-LEASES_MS = {"recovery": 5_000}
-"""By profile; else the default."""
+CONSUMERS: dict[str, dict[str, Any]] = {"drain": {"BatchSize": 1_000}, "herd": {"BatchSize": 300}, "recovery": {"LeaseMs": 5_000}}
+"""What a worker is set to, by profile; else to nothing. README.md says of both settings when to change them."""
+ABOUT = (
+    "Defaults, but: B1 and B6 Consumers.BatchSize=1000 (handlers of microseconds; 'as it comes' is without), B3 300 (other "
+    "topics are not to wait), B7 Consumers.Threads=100, and Consumers.LeaseMs=5000 where the lease is 5 s; "
+    "Retention.DeliveredMs=0, as no peer keeps what was delivered. documented at README.md, Settings"
+)
 _LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 _encode = msgspec.json.Encoder().encode
 
@@ -34,10 +39,9 @@ _encode = msgspec.json.Encoder().encode
 class Service:
     """The subject."""
 
-    name = OURS
-
-    def __init__(self, topic: str = TOPIC, more: dict[str, Any] | None = None, **sections: Any) -> None:
+    def __init__(self, topic: str = TOPIC, more: dict[str, Any] | None = None, name: str = OURS, **sections: Any) -> None:
         """``more``: what each message asks for besides. ``sections``: settings that differ from the defaults."""
+        self.name = name
         self.topic, self.more, self.sections = topic, more or {}, sections
 
     @contextmanager
@@ -78,7 +82,7 @@ class Running:
             "Redis": {"ConnectionString": self._server.url},
             "Producer": {"Port": 0},
             "Dispatcher": {"Port": 0},
-            "Consumers": {"Port": 0, **({"LeaseMs": LEASES_MS[profile]} if profile in LEASES_MS else {})},
+            "Consumers": {"Port": 0, **CONSUMERS.get(profile, {})},
             "Retention": {"DeliveredMs": 0},
             "Logging": {"Directory": str(self._server.folder / "logs")},
             "Topics": topics,
