@@ -27,7 +27,7 @@ from shared.store.entries import Entry, Lease, Settlement
 
 DEADLINE_TICK_S = 0.05
 NEWER_RECORD_RETRY_MS = 5_000
-MAX_BACKLOG = 1_000
+MAX_BACKLOG = 2_000
 """Ended deliveries that wait to be settled; with more the worker reads nothing new."""
 LEASE_MARGIN = 0.25
 """A handler is started only while its last confirmed renewal is younger than the lease less this share of it."""
@@ -58,6 +58,8 @@ class Runner:
         """One a partition; given by the worker once they are made."""
         self.counts: Counter[str] = Counter()
         self.stopping = False
+        self._held_up = False
+        """Whether nothing is read because too much waits to be settled: then a settlement makes room."""
 
     def work(self) -> Work:
         """What a line needs of this."""
@@ -77,9 +79,8 @@ class Runner:
 
     def plan(self) -> dict[str, int]:
         """How many deliveries of each topic to ask for."""
-        if self.stopping or any(line.settler.backlog > MAX_BACKLOG for line in self.lines):
-            return {}
-        return self.pools.plan()
+        self._held_up = any(line.settler.backlog > MAX_BACKLOG for line in self.lines)
+        return {} if self.stopping or self._held_up else self.pools.plan()
 
     @contextmanager
     def reserved(self, counts: dict[str, int]) -> Iterator[None]:
@@ -246,6 +247,9 @@ class Runner:
         delivery = self.held.at(settlement.lease.stream, settlement.lease.entry_id)
         if delivery is not None:
             self.held.remove(delivery)
+        if self._held_up:
+            self._held_up = False
+            self._room()
 
     async def watch_deadlines(self) -> None:
         """Ends what runs past its deadline. Raises ``TooManyAbandoned``."""

@@ -300,9 +300,13 @@ async def test_a_backlog_of_settlements_stops_reading(
         lambda: line.settler.backlog == 4 and worker.runner.pools.capacities["alpha"].held == 0, what="all four ended"
     )
     assert worker.runner.plan() == {}
+    waiting = asyncio.create_task(line.reader.run_once())
+    await asyncio.sleep(0)
+    assert not waiting.done()
 
     await line.settler.run_once()
 
+    assert await asyncio.wait_for(waiting, 0.5) == 0  # and not when its own wait ends
     assert worker.runner.plan() != {}
 
 
