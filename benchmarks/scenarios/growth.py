@@ -21,7 +21,8 @@ STEPS = (10_000, 100_000, 1_000_000, 10_000_000)
 QUICK_MOST = 100_000
 COUNT, QUICK_COUNT = 20_000, 5_000
 RATE_PER_S = 1_000
-SECONDS, QUICK_SECONDS = 20, 3
+SECONDS, QUICK_SECONDS = 10, 3
+MIB = 2**20
 SLOW_US = 500
 """From so long on, what holds the server is in its log of slow commands."""
 
@@ -33,15 +34,25 @@ def run(plan: Plan) -> Iterator[Found]:
         Server(("--slowlog-log-slower-than", str(SLOW_US), "--slowlog-max-len", "100000")) as server,
         Service().open(server) as session,
     ):
-        pending = 0
+        pending, empty_bytes = 0, server.used_bytes()
         for step in (step for step in STEPS if step <= most):
             plan.doing(f"this service: fills up to {step:,} pending")
             session.fill(step - pending, due=FAR)
             pending = step
             _let_settle(server)
+            weight = _weight(server, session, step, empty_bytes)
             for _ in plan.rounds():
                 plan.doing(f"this service: {step:,} pending")
-                yield Line("B6", f"{step:,} pending", OURS, _measure(plan, server, session))
+                yield Line("B6", f"{step:,} pending", OURS, {**_measure(plan, server, session), **weight})
+
+
+def _weight(server: Server, session: Running, pending: int, empty_bytes: int) -> dict[str, float]:
+    """What is pending takes so much of the server's memory, and so much have the processes."""
+    return {
+        "bytes_per_message": (server.used_bytes() - empty_bytes) / pending,
+        "producer_mib": session.producer.resident_bytes() / MIB,
+        "dispatcher_mib": session.dispatcher.resident_bytes() / MIB,
+    }
 
 
 def _let_settle(server: Server) -> None:
