@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,24 @@ class Fill:
                 await send(body, due)
 
         await asyncio.gather(*(some() for _ in range(at_once)))
+
+    def threads(self, send: Callable[[str, float | None], Any], count: int = 4) -> None:
+        """Calls ``send`` for each message, from some threads: for peers that have no call for many messages."""
+        messages, lock = iter(self), threading.Lock()
+
+        def some() -> None:
+            while True:
+                with lock:
+                    message = next(messages, None)
+                if message is None:
+                    return
+                send(*message)
+
+        senders = [threading.Thread(target=some) for _ in range(count)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
 
 
 class Work:

@@ -45,29 +45,16 @@ ABOUT = {
     "notes": "A delay must be less than 7 days, says its reference; nothing enforces it. Delayed messages are fetched in the "
     "order of their enqueueing, at most 65535 by a worker: one due soon waits behind as many that are due later.",
 }
-SENDERS = 4
 
 
 def fill(given: Fill) -> None:
-    """Sends from some threads: there is no call for many messages."""
     broker = RedisBroker(url=given.redis)
     actor = dramatiq.actor(print, actor_name="bench", broker=broker)
-    messages, lock = iter(given), threading.Lock()
 
-    def send() -> None:
-        while True:
-            with lock:
-                body, due = next(messages, (None, None))
-            if body is None:
-                return
-            delay = None if due is None else math.ceil(due * 1000) - current_millis()
-            actor.send_with_options(args=(body,), delay=delay)
+    def send(body: str, due: float | None) -> None:
+        actor.send_with_options(args=(body,), delay=None if due is None else math.ceil(due * 1000) - current_millis())
 
-    senders = [threading.Thread(target=send) for _ in range(SENDERS)]
-    for sender in senders:
-        sender.start()
-    for sender in senders:
-        sender.join()
+    given.threads(send)
 
 
 def work(given: Work) -> None:
