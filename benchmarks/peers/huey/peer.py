@@ -13,8 +13,8 @@ from benchmarks.peers.command import HELD, Fill, Work, end_at_sigterm, ready, ru
 ALWAYS = "results=False, --quiet, --no-periodic, --disable-health-check, hiredis"
 ABOUT = {
     "settings": {
-        "drain": f"{ALWAYS}; --workers 2 (threads), blocking=False with --delay 1 ms and --max-delay 5 ms: RPOP instead of BRPOP. "
-        "Tried: 1 to 16 threads, a process, blocking",
+        "drain": f"{ALWAYS}; --workers 2 (threads), blocking=False with --delay 1 ms and --max-delay 5 ms: RPOP instead of "
+        "BRPOP. Tried: 1 to 16 threads, a process, blocking",
         "lateness": f"{ALWAYS}; --workers 2, --scheduler-interval 1 (the default; the least it takes)",
         "recovery": f"{ALWAYS}; --workers {HELD}. It has no setting for it",
     },
@@ -24,8 +24,8 @@ ABOUT = {
     ],
     "recovers": False,
     "schedules": True,
-    "notes": "A message is popped before it is run: what a killed worker ran is lost. A message with an ETA waits in the queue of "
-    "what is due until a worker reads it and puts it into the schedule, so that without a worker it is counted there.",
+    "notes": "A message is popped before it is run: what a killed worker ran is lost. A message with an ETA waits in the queue "
+    "of what is due until a worker reads it and puts it into the schedule, so that without a worker it is counted there.",
 }
 OPTIONS = {
     "drain": {"workers": 2, "initial_delay": 0.001, "max_delay": 0.005},
@@ -54,7 +54,7 @@ def work(given: Work) -> None:
     tuned = given.profile != "default"
     logging.getLogger("huey").setLevel(logging.ERROR if tuned else logging.INFO)
     options = {"results": False, "blocking": given.profile != "drain"} if tuned else {}
-    huey = RedisHuey("bench", url=given.redis, **options)
+    huey = RedisHuey("bench", url=f"{given.redis}?max_connections={2 * HELD}", **options)
 
     @huey.task(name="bench")
     def bench(body: str) -> None:
