@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.lateness_figures import lateness_figures
 from benchmarks.marks import create
 from benchmarks.plan import Found, Plan
 from benchmarks.results import OURS, Line
 from benchmarks.scenarios.drain import drain
 from benchmarks.scenarios.lateness import lateness_ms
-from benchmarks.scenarios.watching import lateness_figures
 from benchmarks.server import Server
 from benchmarks.subjects.service import TOPIC, Running, Service
 from benchmarks.subjects.subject import FAR

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from benchmarks.lateness_figures import latenesses_ms, percentile
 from benchmarks.marks import Marks, create
 from benchmarks.plan import Found, Plan
 from benchmarks.results import OURS, Line
 from benchmarks.scenarios.drain import drain
-from benchmarks.scenarios.watching import await_started, latenesses_ms, percentile
+from benchmarks.scenarios.watching import await_started
 from benchmarks.server import Server
 from benchmarks.subjects.service import OTHER_TOPIC, Service
 

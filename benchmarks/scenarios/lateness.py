@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+from benchmarks.lateness_figures import lateness_figures, latenesses_ms, quantiles
 from benchmarks.marks import Marks, create
 from benchmarks.plan import Found, Plan
 from benchmarks.results import Distribution, Line
-from benchmarks.scenarios.watching import NotInTime, await_started, lateness_figures, latenesses_ms, quantiles
+from benchmarks.scenarios.watching import NotInTime, await_started
 from benchmarks.server import Server
 from benchmarks.subjects.service import Service
 from benchmarks.subjects.subject import FAR, Session, Subject

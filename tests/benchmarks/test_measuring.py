@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import marks
+from benchmarks.lateness_figures import lateness_figures, latenesses_ms, percentile, quantiles
 from benchmarks.marks import Marks, body_of
 from benchmarks.results import Line, Results, load, save, spread
-from benchmarks.scenarios.watching import lateness_figures, latenesses_ms, percentile, quantiles
 
 
 def _mark(path: Path, numbers: range) -> None:

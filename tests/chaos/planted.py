@@ -25,7 +25,11 @@ _FENCE = "local ours = owner == ARGV[2] and deliveries == tonumber(ARGV[i + 2])"
 BUGS: dict[str, tuple[Change, ...]] = {
     "two-calls": (  # the hand-over is XADD in one call and ZREM in another: a second dispatcher, or a kill, comes between
         Change(f"{_LUA}/dispatch.lua", "local moved = 0\n", "local moved = 0\nlocal given = {}\n"),
-        Change(f"{_LUA}/dispatch.lua", "redis.call('ZREM', KEYS[1], unpack(members))", "given = members"),
+        Change(
+            f"{_LUA}/dispatch.lua",
+            "redis.call('ZREMRANGEBYRANK', KEYS[1], 0, moved - 1)",
+            "for i = 1, moved do given[i] = found[2 * i - 1] end",
+        ),
         Change(f"{_LUA}/dispatch.lua", "limit < 1 and 1 or 0}", "limit < 1 and 1 or 0, given}"),
         Change(f"{_STORE}/due.py", "moved, next_due_ms, now_ms, full = await", "moved, next_due_ms, now_ms, full, given = await"),
         Change(
@@ -39,7 +43,11 @@ BUGS: dict[str, tuple[Change, ...]] = {
     ),
     "remove-first": (  # the same in the other order: what was removed is in a process's memory only, and dies with it
         Change(f"{_LUA}/dispatch.lua", "local moved = 0\n", "local moved = 0\nlocal given = {}\n"),
-        Change(f"{_LUA}/dispatch.lua", "for i = 1, #ids do", "given = members\n    for i = 1, 0 do"),
+        Change(
+            f"{_LUA}/dispatch.lua",
+            "for i = 1, moved do\n      local due",
+            "for i = 1, moved do given[i] = found[2 * i - 1] end\n    for i = 1, 0 do\n      local due",
+        ),
         Change(f"{_LUA}/dispatch.lua", "redis.call('HSET', KEYS[2], unpack(index))", ""),
         Change(f"{_LUA}/dispatch.lua", "limit < 1 and 1 or 0}", "limit < 1 and 1 or 0, given}"),
         Change(f"{_STORE}/due.py", "moved, next_due_ms, now_ms, full = await", "moved, next_due_ms, now_ms, full, given = await"),
@@ -55,9 +63,12 @@ BUGS: dict[str, tuple[Change, ...]] = {
     "unfenced": (  # whoever held a delivery once may renew, settle and hand it back, whoever holds it now
         Change(
             f"{_LUA}/settle.lua",
-            "local ours = owner == consumer and deliveries == tonumber(ARGV[i + 2]) and not taken[stream .. entry]",
-            "local ours = owner ~= nil and not taken[stream .. entry]",
+            "local ours = owner == consumer and deliveries == tonumber(ARGV[i + 2]) and found[entry] ~= false",
+            "local ours = owner ~= nil and found[entry] ~= false",
         ),
+        Change(f"{_LUA}/settle.lua", "first, last, most, consumer)", "first, last, most)"),
+        Change(f"{_LUA}/settle.lua", "found[row[1]] = row[4] == 1 or nil end", "found[row[1]] = true end"),
+        Change(f"{_LUA}/settle.lua", "ours = owner == consumer and deliveries == 1\n", "ours = owner ~= nil\n"),
         Change(f"{_LUA}/renew.lua", _FENCE, "local ours = owner ~= nil"),
         Change(f"{_LUA}/hand_back.lua", _FENCE, "local ours = owner ~= nil"),
     ),
