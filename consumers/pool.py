@@ -194,7 +194,10 @@ class AsyncPool:
             await cast("Awaitable[object]", delivery.handler.function(delivery.start()))
         except BaseException as raised:  # noqa: BLE001 - whatever user code raises ends its delivery, not the loop
             error = raised
-        self._ended(delivery, error)
+        try:
+            self._ended(delivery, error)
+        finally:
+            error = None  # its traceback holds this frame: with it the delivery and its body would wait for the garbage collector
 
 
 def _log_abandoned(delivery: Delivery) -> None:

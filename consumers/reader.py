@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 
@@ -47,7 +46,9 @@ class Reader:
         self._more = True
         """Whether there may be more than the last answer brought: that is read as planned before anything is waited for."""
         self.room = asyncio.Event()
-        """Set whenever a slot may have become free."""
+        """Set whenever there may be room: a slot became free, or what was kept for others was given back."""
+        self.freed = asyncio.Event()
+        """Set whenever a delivery left its slot, or was settled."""
         self.answer_lost = False
         """Whether an answer that brought deliveries may have been lost: what is pending is looked at before the next read."""
         self.needs_no_answer = False
@@ -70,9 +71,10 @@ class Reader:
             await self._recover()
             self.answer_lost = False
         self.room.clear()
+        self.freed.clear()
         plan = self._plan()
         if not plan:
-            await self._wait_for_room(WAIT_MS / 1000)
+            await self._wait_for(self.room, WAIT_MS / 1000)
             return 0
         full = len(plan) < len(self._deliveries.topics)
         soon = full and self._has_room_soon(plan)
@@ -83,40 +85,38 @@ class Reader:
             self._more = bool(entries)
         if not entries and soon:
             self._answered()
-            await self._wait_for_room(SOON_S)
+            await self._wait_for(self.freed, SOON_S)
             return 0
         if not entries:
-            entries = await self._wait(plan, SHORT_WAIT_MS if full else WAIT_MS)
+            return await self._wait(plan, SHORT_WAIT_MS if full else WAIT_MS)
         self._answered()
-        if entries:
-            self._receive(entries)
+        self._receive(entries)
         return len(entries)
 
     def _answered(self) -> None:
         self.answered_s = time.monotonic()
         self.watch.worked()
 
-    async def _wait(self, plan: dict[str, int], wait_ms: int) -> list[Entry]:
+    async def _wait(self, plan: dict[str, int], wait_ms: int) -> int:
         """No room is kept meanwhile: all partitions wait for the same. What another has taken is given back."""
         count = max(1, min(plan.values()) // self._sharing)
         entries = await self._deliveries.wait(list(plan), count, wait_ms)
+        self._answered()
         self._more = len(entries) >= count
-        room = Counter(entry.topic for entry in entries if self._has_room(entry.topic)) if len(entries) == 1 else self._plan()
-        fitting, surplus = list[Entry](), list[Lease]()
+        surplus = list[Lease]()
         for entry in entries:
-            if room.get(entry.topic, 0) > 0:
-                room[entry.topic] -= 1
-                fitting.append(entry)
+            if self._has_room(entry.topic):
+                self._receive([entry])  # at once: its room is given to nobody else
             else:
                 surplus.append(Lease(entry.stream, entry.entry_id, entry.deliveries))
         if surplus:
             await self._deliveries.hand_back(surplus)
-        return fitting
+        return len(entries) - len(surplus)
 
-    async def _wait_for_room(self, longest_s: float) -> None:
+    async def _wait_for(self, event: asyncio.Event, longest_s: float) -> None:
         self.needs_no_answer = True
         try:
-            await asyncio.wait_for(self.room.wait(), longest_s)
+            await asyncio.wait_for(event.wait(), longest_s)
         except TimeoutError:
             return
         finally:

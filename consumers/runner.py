@@ -88,7 +88,7 @@ class Runner:
             with self.pools.reserved(counts):
                 yield
         finally:
-            self._room()  # a reader may wait for it, also that of the line that claimed in vain
+            self._room(freed=False)  # a reader may wait for it, also that of the line that claimed in vain
 
     def has_room(self, topic: str) -> bool:
         """Whether one more of a topic has a slot, whatever is kept for others, or is finished soon."""
@@ -194,9 +194,12 @@ class Runner:
         self.pools.freed(delivery, duration_s)
         self._room()
 
-    def _room(self) -> None:
+    def _room(self, *, freed: bool = True) -> None:
+        """``freed``: not only given back by a reader or a claim that kept it."""
         for line in self.lines:
             line.reader.room.set()
+            if freed:
+                line.reader.freed.set()
 
     def _may_start(self, delivery: Delivery) -> bool:
         """In a pool's thread."""

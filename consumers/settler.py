@@ -78,19 +78,19 @@ class Settler:
         results = await self._deliveries.settle(batch, self._max_finished)
         self._unsure = 0
         for settlement, took_effect in zip(batch, results, strict=True):
+            repeated, unsure = unsure > 0, unsure - 1
             lease = None if took_effect else await self._lease_now(settlement)
             self._waiting.popleft()
             if lease is not None and lease != settlement.lease:  # claimed anew by this consumer while it was reported
                 self._waiting.append(msgspec.structs.replace(settlement, lease=lease))
                 continue
-            if not took_effect and unsure > 0:
+            if not took_effect and repeated:
                 logger.info(
                     "its settlement, repeated after a lost answer, had taken effect or was too late", id=settlement.message_id
                 )
             elif not took_effect:
                 self.fenced += 1
                 logger.warning("too late to settle: the lease was lost meanwhile", id=settlement.message_id)
-            unsure -= 1
             self._settled(settlement, took_effect)
         return len(batch)
 

@@ -15,8 +15,8 @@ from shared.store.partition import Partition
 FULL_STREAM_WAIT_MS = 20
 """How soon to look again at a topic whose stream is full: workers are draining it."""
 
-MOST_ROUNDS = 200
-"""Of a pass: with a backlog it ends all the same, and the next follows at once."""
+MOST_ROUNDS = 10
+"""Of a pass: with a backlog it ends all the same and the next follows at once, so that other partitions get their turn."""
 
 
 class Pass(NamedTuple):

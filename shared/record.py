@@ -1,12 +1,13 @@
 r"""The stored form of a message: one line of header, then the body. The format's only reader and writer.
 
-``<id> v1 <created_ms>[ <kind>[ <options>]]\n<body>``, for example::
+``<id> v2 <created_ms>[ <kind>[ <options>]]\n<body>``, for example::
 
-    echo-0-1a2b3c4d5e6f7g8h9i0jk v1 1790000000000 text {"retry":{"max_attempts":3}}
+    echo-0-1a2b3c4d5e6f7g8h9i0jk v2 1790000000000 text {"retry":{"max_attempts":3}}
     hello
 
 * ``kind``: ``json`` and ``text`` are the body's own UTF-8 bytes, readable; ``base64`` stands for any other bytes. Where no
-  options follow, ``text`` is left out: a header five bytes shorter is often 16 bytes less of Redis's memory.
+  options follow, ``text`` is left out: a header five bytes shorter is often 16 bytes less of Redis's memory. Format ``v1``,
+  which is still read, always names it.
 * ``options``: a JSON object of what differs from the topic's defaults (see ``Options``); absent where nothing does.
 
 A record is written once. Scripts move it from key to key and never decode it.
@@ -19,7 +20,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-VERSION = b"v1"
+VERSIONS = {b"v1": 4, b"v2": 3}
+"""What can be read, and the least words that a header of it has."""
 Kind = Literal["json", "text", "base64"]
 DEFAULT_CONTENT_TYPES: dict[str, str] = {
     "json": "application/json",
@@ -96,7 +98,7 @@ _decode_options = msgspec.json.Decoder(Options).decode
 def encode_record(record: Record) -> bytes:
     options = b"{}" if record.options is NO_OPTIONS else _encode_options(record.options)
     body = base64.b64encode(record.body) if record.kind == "base64" else record.body
-    header = f"{record.id} v1 {record.created_ms}".encode()
+    header = f"{record.id} v2 {record.created_ms}".encode()
     if options != b"{}":
         return b"%b %b %b\n%b" % (header, record.kind.encode(), options, body)
     return b"%b\n%b" % (header, body) if record.kind == "text" else b"%b %b\n%b" % (header, record.kind.encode(), body)
@@ -106,9 +108,9 @@ def decode_record(stored: bytes) -> Record:
     """The record of those bytes. Raises ``UnreadableRecord`` or ``NewerRecord``."""
     header, newline, body = stored.partition(b"\n")
     parts = header.split(b" ", 4)
-    if newline and len(parts) >= 2 and parts[1] != VERSION and parts[1][:1] == b"v" and parts[1][1:].isdigit():
+    if newline and len(parts) >= 2 and parts[1] not in VERSIONS and parts[1][:1] == b"v" and parts[1][1:].isdigit():
         raise NewerRecord(f"format {parts[1].decode()}")
-    if not newline or len(parts) < 3 or parts[1] != VERSION:
+    if not newline or len(parts) < 2 or len(parts) < VERSIONS.get(parts[1], 9):
         raise UnreadableRecord(f"not a record: {stored[:80]!r}")
     try:
         options = _decode_options(parts[4]) if len(parts) == 5 else NO_OPTIONS

@@ -19,6 +19,7 @@ from msgspec import Struct
 from shared.errors import Conflict, Outage
 from shared.settings import Durability
 from shared.store.chunks import Draft, Rendered, digest_of, render
+from shared.store.groups import NotBegun
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.storing import Stored, store_chunk, store_together
@@ -122,7 +123,7 @@ async def _schedule_with(
 
 def _failure(outage: Outage, rendered: Rendered, idempotency_key: str | None, *, begun: bool) -> Outage:
     """``begun``: whether a part of it is stored."""
-    if not begun and outage.kind in _REFUSED_UNWRITTEN:
+    if not begun and (outage.kind in _REFUSED_UNWRITTEN or isinstance(outage, NotBegun)):
         return NotStored(outage)
     return Unconfirmed(outage, rendered.ids, idempotency_key)
 

@@ -11,6 +11,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from shared.errors import Outage
 
 Item = TypeVar("Item")
+SILENCE = "timeout"
+"""The kind of outage in which the next group would wait for as long as the one before."""
+
+
+class NotBegun(Outage):
+    """The group before was cut off, and nothing of this was sent."""
 
 
 class _Asked(NamedTuple, Generic[Item]):
@@ -56,8 +62,15 @@ class Groups(Generic[Item]):
             answers = await self._work([one.item for one in group])
         except Exception as error:  # noqa: BLE001 - each of the group is told, and tells its caller
             answers = [_own(error) for _ in group]
+            if isinstance(error, Outage) and error.kind == SILENCE:
+                self._tell_waiting(error)
         for one, answer in zip(group, answers, strict=True):
             _tell(one.answer, answer)
+
+    def _tell_waiting(self, error: Outage) -> None:
+        """Else the last of many groups would be told after as many time-outs."""
+        while self._asked:
+            _tell(self._asked.popleft().answer, NotBegun(error.kind, error.detail))
 
     def _next(self) -> list[_Asked[Item]]:
         """The group that goes next, without those whose callers are gone."""

@@ -8,6 +8,9 @@ from shared.store.entries import Settlement, deferrals_text
 from shared.store.keys import GROUP, Keys
 from shared.store.scripts import Argument
 
+MOST_BUNDLES = 8
+"""Each looks at what lies between its first and its last entry: with many, all would look at everything."""
+
 
 class Settling:
     """The keys and arguments of one call."""
@@ -19,8 +22,9 @@ class Settling:
         bundles: dict[tuple[str, int], list[int]] = {}
         others: list[int] = []
         for position, one in enumerate(settlements):
-            if _is_plain(one):
-                bundles.setdefault((one.lease.stream, one.number if one.text else 0), []).append(position)
+            bundle = (one.lease.stream, one.number if one.text else 0)
+            if _is_plain(one) and (bundle in bundles or len(bundles) < MOST_BUNDLES):
+                bundles.setdefault(bundle, []).append(position)
             else:
                 others.append(position)
         self.arguments: list[Argument] = [GROUP, consumer, keys.wake_channel, max_finished, len(bundles)]

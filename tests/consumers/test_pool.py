@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
@@ -436,6 +438,30 @@ async def test_a_handler_that_blocks_its_loop_gets_the_loop_replaced(make_pool: 
     assert {loops[one.record.id] for one in (waiting, unnoticed, *after)} == {loops[waiting.record.id]}
     assert loops[blocking.record.id] is not loops[waiting.record.id]
     assert ends.late == [blocking]
+
+
+async def test_a_failed_coroutine_leaves_nothing_to_the_garbage_collector(make_pool: MakePool, ends: Ends) -> None:
+    """Its error, and with it the delivery and the body, are gone when its end was told."""
+
+    class Failed(Exception):
+        pass
+
+    async def fail(_: Message) -> None:
+        raise Failed
+
+    pool = make_pool(AsyncPool, 1)
+    gc.collect()
+    gc.disable()
+    try:
+        delivery = make_delivery(fail)
+        pool.put(delivery)
+        await eventually(lambda: ends.has(delivery))
+        error = weakref.ref(ends.of(delivery) or Failed())
+        ends.counted.clear()
+
+        await eventually(lambda: error() is None, what="the error is gone")
+    finally:
+        gc.enable()
 
 
 async def test_a_stopped_pool_starts_nothing_and_its_threads_end(ends: Ends) -> None:

@@ -9,10 +9,12 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from consumers.capacity import Capacity
 from consumers.worker import Worker
 from shared.errors import Outage
 from shared.settings import Settings
 from shared.store.due import dispatch
+from shared.store.entries import Entry
 from shared.store.keys import GROUP
 from shared.store.messages import get
 from shared.store.partition import Store
@@ -73,6 +75,39 @@ async def test_room_that_was_kept_for_a_claim_in_vain_is_told_of(make_worker: Ma
 
     assert await asyncio.wait_for(waiting, 0.5) == 0
     assert worker.runner.plan() != {}
+
+
+async def test_a_fast_topic_without_room_is_waited_for_and_not_asked_for_again_and_again(
+    make_worker: MakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other topics were kept and gave back is no room of its own: one look each wait, until a slot is free."""
+    monkeypatch.setattr("consumers.reader.SOON_S", 5)
+    worker = await make_worker()
+    reader, capacity = worker._lines[0].reader, worker.runner.pools.capacities["alpha"]
+    capacity.taken("alpha")
+    capacity.freed("alpha", 0.001)
+    while "alpha" in worker.runner.plan():
+        capacity.taken("alpha")
+    worker.runner.pools.capacities["beta"] = Capacity(["beta"], 4, 100)
+    looks: list[dict[str, int]] = []
+    read = worker._lines[0].deliveries.read
+
+    async def noted(plan: dict[str, int]) -> list[Entry]:
+        looks.append(plan)
+        return await read(plan)
+
+    monkeypatch.setattr(worker._lines[0].deliveries, "read", noted)
+    waiting = asyncio.create_task(reader.run_once())
+    await eventually(lambda: len(looks) == 1)
+    with worker.runner.reserved({"beta": 1}):
+        pass
+    await asyncio.sleep(0)
+    assert not waiting.done()
+
+    worker.runner._room()
+
+    assert await asyncio.wait_for(waiting, 1) == 0
+    assert len(looks) == 1
 
 
 @pytest.mark.leaves("stream", "index")

@@ -250,7 +250,7 @@ async def test_a_newer_record_waits_for_a_newer_worker(make_worker: MakeWorker, 
     """A record of a format this release does not know is put back for some seconds, with its attempts unchanged."""
     now_ms = flow.store.partitions[0].clock.now_ms()
     message_id = make_id("alpha", 0, now_ms, 7)
-    await flow.add(f"{message_id} v2 {now_ms} text\nhello".encode(), attempts=2, deferrals=3, due=now_ms)
+    await flow.add(f"{message_id} v3 {now_ms} text\nhello".encode(), attempts=2, deferrals=3, due=now_ms)
     worker = await make_worker(alpha=make_handler(log.handle))
 
     async with _at_work(worker):

@@ -47,7 +47,7 @@ async def test_an_echo_is_accepted_and_can_be_read_in_redis(api: Api, redis: Red
     ((member, score),) = await members(redis, prefix, "echo")
     assert int(score) == NOON_MS + 250
     head, _, body = member.partition(b"\n")
-    assert head.decode().startswith(f"{told['id']} v1 ")
+    assert head.decode().startswith(f"{told['id']} v2 ")
     assert body.decode() == "grüße\nan alle"
     assert (await api.get(answer.headers["location"])).json["body"] == "grüße\nan alle"
 
@@ -234,7 +234,7 @@ async def test_what_is_absent_costs_no_byte(api: Api, redis: Redis, prefix: str)
 
     ((member, _),) = await members(redis, prefix, "work")
     created_ms = parse_time_ms((await api.message(told["id"]))["created_at"])
-    assert member.decode() == f"{told['id']} v1 {created_ms}\nb"
+    assert member.decode() == f"{told['id']} v2 {created_ms}\nb"
 
 
 @pytest.mark.parametrize("form", ["array", "ndjson", "ndjson with CRLF and empty lines"])

@@ -47,14 +47,14 @@ def test_a_record_explains_itself_to_a_reader() -> None:
     plain = encode_record(Record(ID, 1_790_000_000_000, "text", b"hello"))
     full = encode_record(Record(ID, 1_790_000_000_000, "json", b'{"a": 1}', Options(retry=RetryOptions(max_attempts=3))))
 
-    assert plain == f"{ID} v1 1790000000000\nhello".encode()
+    assert plain == f"{ID} v2 1790000000000\nhello".encode()
     assert decode_record(f"{ID} v1 1790000000000 text\nhello".encode()) == decode_record(plain)
-    assert full == f'{ID} v1 1790000000000 json {{"retry":{{"max_attempts":3}}}}\n{{"a": 1}}'.encode()
+    assert full == f'{ID} v2 1790000000000 json {{"retry":{{"max_attempts":3}}}}\n{{"a": 1}}'.encode()
 
 
 def test_other_bytes_are_printable_and_marked() -> None:
     """Bytes that are no text are stored as base64, and the header says so."""
-    assert encode_record(Record(ID, 1, "base64", b"\x00\xff")) == f"{ID} v1 1 base64\nAP8=".encode()
+    assert encode_record(Record(ID, 1, "base64", b"\x00\xff")) == f"{ID} v2 1 base64\nAP8=".encode()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_option_of_a_later_release_is_passed_over() -> None:
     assert decode_record(f'{ID} v1 1 text {{"later":1,"deadline_ms":5}}\nb'.encode()).options == Options(deadline_ms=5)
 
 
-@pytest.mark.parametrize("version", ["v2", "v10"])
+@pytest.mark.parametrize("version", ["v3", "v10"])
 def test_a_newer_format_is_told_from_rubbish(version: str) -> None:
     """It waits for a newer worker, and is not buried."""
     with pytest.raises(NewerRecord, match=version):
@@ -83,7 +83,7 @@ def test_a_newer_format_is_told_from_rubbish(version: str) -> None:
     "stored",
     [
         b"", b"\n", b"hello", b"hello\nworld", f"{ID} v1 1 text".encode(), f"{ID} v1\nb".encode(),
-        f"{ID} v1 \nb".encode(), f"{ID} v1 1 \nb".encode(),
+        f"{ID} v2 \nb".encode(), f"{ID} v2 1 \nb".encode(), f"{ID} v1 1\nb".encode(), f"{ID} v2\nb".encode(),
         f"{ID} v1 x text\nb".encode(), f"{ID} v1 1 xml\nb".encode(), f"{ID} v1 1 text {{\nb".encode(),
         f"{ID} v1 1 text []\nb".encode(), f'{ID} v1 1 text {{"deadline_ms":"x"}}\nb'.encode(),
         f"{ID} v1 1 base64\n***".encode(), f"{ID} vx 1 text\nb".encode(), b"\xff\xfe v1 1 text\nb",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.errors import Outage
-from shared.store.groups import Groups
+from shared.store.groups import Groups, NotBegun
 from tests.support.waiting import eventually
 
 
@@ -108,14 +108,33 @@ async def test_an_outage_is_told_to_each_of_the_group_and_to_nobody_else(work: W
     await eventually(lambda: len(work.groups) == 1)
     second = await ask(groups, "c")
 
-    await work.let_go(error=Outage("timeout", "no answer"))
+    await work.let_go(error=Outage("connection", "it broke"))
 
     failures = await asyncio.gather(*first, return_exceptions=True)
-    assert [str(failure) for failure in failures] == ["timeout: no answer"] * 2
+    assert [str(failure) for failure in failures] == ["connection: it broke"] * 2
     assert failures[0] is not failures[1]
     await eventually(lambda: len(work.groups) == 2)
     await work.let_go()
     assert await asyncio.gather(*second) == ["C"]
+
+
+async def test_silence_is_told_to_all_that_wait(work: Work) -> None:
+    """Nobody waits for one time-out after the other: what was not sent is told so at once, and what comes later is tried."""
+    groups = Groups(work, at_once=1, most=2)
+    first = await ask(groups, "a")
+    await eventually(lambda: len(work.groups) == 1)
+    waiting = await ask(groups, "bcdef")
+
+    await work.let_go(error=Outage("timeout", "no answer"))
+
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(failure) for failure in failures} == {NotBegun}
+    assert {str(failure) for failure in failures} == {"timeout: no answer"}
+    assert not isinstance((await asyncio.gather(*first, return_exceptions=True))[0], NotBegun)
+    later = await ask(groups, "g")
+    await eventually(lambda: len(work.groups) == 2)
+    await work.let_go()
+    assert await asyncio.gather(*later) == ["G"]
 
 
 async def test_an_answer_may_be_an_error_for_one(work: Work) -> None:
