@@ -18,9 +18,9 @@ from benchmarks.subjects.service import Service
 from benchmarks.subjects.subject import FAR, Session, Subject
 
 RATES_PER_S = (200, 1_000, 5_000)
-SECONDS, QUICK_SECONDS = 30, 4
+SECONDS, QUICK_SECONDS = 20, 4
 PEER_SECONDS = 10
-"""Peers' percentiles are of 2,000 messages: in thirty seconds each, ten peers would take the most part of an hour."""
+"""Peers' percentiles are of 2,000 messages: with more, ten peers would take the most part of an hour."""
 OTHERS = 1_000_000
 FILL_PER_S = {True: 20_000, False: 400}
 """At least so fast this service and the slowest peer are filled: the first message is due after that, and a margin."""
