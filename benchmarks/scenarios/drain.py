@@ -28,8 +28,8 @@ LIMITS = (
     ("read_many", f"{READ_ACK_DELETE}, four connections", "the same over four connections at once"),
 )
 COUNT, QUICK_COUNT = 20_000, 5_000
-FEW = {"rq": 2_000}
-"""Of so many less: with 20,000 it would take more than a minute a round."""
+FEW = {"rq": 2_000, **dict.fromkeys(("docket", "streaq", "arq", "saq", "celery"), 5_000)}
+"""Fewer for those that do some two thousand a second and less, whose rate does not depend on how many there are."""
 SLOWEST_PER_S = 100
 SETTLE_S = 0.3
 """Until the last are settled."""
