@@ -13,7 +13,7 @@ from benchmarks.marks import Marks, create
 from benchmarks.plan import Found, Plan
 from benchmarks.report.names import DRAIN, DRAIN_IN_USE, READ_ACK_DELETE
 from benchmarks.results import OURS, Line
-from benchmarks.scenarios.watching import NotInTime, await_started
+from benchmarks.scenarios.watching import await_started, why
 from benchmarks.server import Server
 from benchmarks.subjects.limit import limit
 from benchmarks.subjects.service import Service
@@ -71,8 +71,8 @@ def _line(subject: Subject, case: str, count: int, profile: str = "drain") -> Li
         try:
             note = f"{count:,} messages" if subject.name in FEW else ""
             return Line("B1", case, subject.name, drain(server, session, count, profile=profile), note)
-        except NotInTime as late:
-            return Line("B1", case, subject.name, {}, f"{late}")
+        except RuntimeError as failed:
+            return Line("B1", case, subject.name, {}, why(failed))
 
 
 def drain(

@@ -12,7 +12,7 @@ from benchmarks.lateness_figures import lateness_figures, latenesses_ms, quantil
 from benchmarks.marks import Marks, create
 from benchmarks.plan import Found, Plan
 from benchmarks.results import Distribution, Line
-from benchmarks.scenarios.watching import NotInTime, await_started
+from benchmarks.scenarios.watching import await_started, why
 from benchmarks.server import Server
 from benchmarks.subjects.service import Service
 from benchmarks.subjects.subject import FAR, Session, Subject
@@ -59,8 +59,8 @@ def _case(rate: int, others: int) -> str:
 def _lines(server: Server, session: Session, subject: Subject, rate: int, seconds: int, others: int) -> Iterator[Found]:
     try:
         ordered_ms = lateness_ms(server, session, rate, seconds, ours=isinstance(subject, Service))
-    except NotInTime as late:
-        yield Line("B2", _case(rate, others), subject.name, {}, str(late))
+    except RuntimeError as failed:
+        yield Line("B2", _case(rate, others), subject.name, {}, why(failed))
         return
     yield Line("B2", _case(rate, others), subject.name, lateness_figures(ordered_ms))
     yield Distribution("B2", _case(rate, others), subject.name, quantiles(ordered_ms))

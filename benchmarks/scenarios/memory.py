@@ -9,6 +9,7 @@ from benchmarks.marks import create
 from benchmarks.plan import Found, Plan
 from benchmarks.report.names import BARE_ZSET
 from benchmarks.results import OURS, Line
+from benchmarks.scenarios.watching import why
 from benchmarks.server import Server
 from benchmarks.subjects.limit import limit
 from benchmarks.subjects.service import Service
@@ -56,7 +57,10 @@ def _round(plan: Plan, size: int, count: int, *, first: bool) -> Iterator[Found]
 
 def _peer(peer: Subject, case: str, size: int, count: int) -> Line:
     with Server() as server, peer.open(server) as session:
-        return Line("B5", case, peer.name, {"bytes_per_message": _bytes(server, session, size, count)})
+        try:
+            return Line("B5", case, peer.name, {"bytes_per_message": _bytes(server, session, size, count)})
+        except RuntimeError as failed:
+            return Line("B5", case, peer.name, {}, why(failed))
 
 
 def _bytes(server: Server, session: Session, size: int, count: int) -> float:

@@ -9,7 +9,7 @@ from benchmarks.marks import Marks, create
 from benchmarks.plan import Found, Plan
 from benchmarks.processes import Process
 from benchmarks.results import OURS, Line
-from benchmarks.scenarios.watching import NotInTime, await_started
+from benchmarks.scenarios.watching import NotInTime, await_started, why
 from benchmarks.server import Server
 from benchmarks.subjects.service import Service
 from benchmarks.subjects.subject import Session, Subject
@@ -41,8 +41,8 @@ def run(plan: Plan) -> Iterator[Found]:
 def _peer(peer: Subject) -> Line:
     try:
         figures = recovery(peer, THEIR_PROFILE, ALLOWED_S)
-    except NotInTime as late:
-        return Line("B7", THEIR_CASE, peer.name, {}, str(late))
+    except RuntimeError as failed:
+        return Line("B7", THEIR_CASE, peer.name, {}, why(failed))
     note = f"not all within {ALLOWED_S:.0f} s" if "seconds" not in figures else ""
     return Line("B7", THEIR_CASE, peer.name, figures, note)
 

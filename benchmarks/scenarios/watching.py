@@ -10,8 +10,13 @@ from benchmarks.processes import Process
 LOOK_S = 0.002
 
 
-class NotInTime(Exception):
+class NotInTime(RuntimeError):
     """Fewer messages were started than were waited for; the text says how many."""
+
+
+def why(error: RuntimeError) -> str:
+    """Why there is no figure, in a line: a peer that fails is told of, and keeps nobody else from being measured."""
+    return str(error).strip().splitlines()[-1][:200]
 
 
 def await_started(marks: Marks, count: int, within_s: float, *processes: Process) -> None:
