@@ -19,6 +19,8 @@ class Plan:
     """Of each measurement."""
     quick: bool
     """Smaller and fewer: for trying out."""
+    seconds: int
+    """How long messages fall due where lateness is measured."""
     most_pending: int
     """Where growth ends: as far as memory allows."""
     doing: Callable[[str], None]

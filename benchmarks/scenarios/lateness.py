@@ -18,9 +18,6 @@ from benchmarks.subjects.service import Service
 from benchmarks.subjects.subject import FAR, Session, Subject
 
 RATES_PER_S = (200, 1_000, 5_000)
-SECONDS, QUICK_SECONDS = 20, 4
-PEER_SECONDS = 10
-"""Peers' percentiles are of 2,000 messages: with more, ten peers would take the most part of an hour."""
 OTHERS = 1_000_000
 FILL_PER_S = {True: 20_000, False: 400}
 """At least so fast this service and the slowest peer are filled: the first message is due after that, and a margin."""
@@ -29,13 +26,13 @@ LATE_S = 60.0
 
 
 def run(plan: Plan) -> Iterator[Found]:
-    seconds = plan.sized(SECONDS, QUICK_SECONDS)
+    seconds = plan.seconds
     for _ in plan.rounds():
         yield from _ours(plan, seconds, 0, range(1))
         for peer in plan.peers:
             plan.doing(f"{peer.name}: {_case(RATES_PER_S[0], 0)}")
             with Server() as server, peer.open(server) as session:
-                yield from _lines(server, session, peer, RATES_PER_S[0], plan.sized(PEER_SECONDS, QUICK_SECONDS), 0)
+                yield from _lines(server, session, peer, RATES_PER_S[0], seconds, 0)
     if not plan.quick:
         yield from _ours(plan, seconds, OTHERS, plan.rounds())
 
@@ -62,7 +59,9 @@ def _lines(server: Server, session: Session, subject: Subject, rate: int, second
     except RuntimeError as failed:
         yield Line("B2", _case(rate, others), subject.name, {}, why(failed))
         return
-    yield Line("B2", _case(rate, others), subject.name, lateness_figures(ordered_ms))
+    yield Line(
+        "B2", _case(rate, others), subject.name, lateness_figures(ordered_ms), f"{seconds} s, {len(ordered_ms):,} messages"
+    )
     yield Distribution("B2", _case(rate, others), subject.name, quantiles(ordered_ms))
 
 

@@ -56,7 +56,7 @@ def _broker(redis: str, profile: str = "", **options: object) -> RedisStreamBrok
 def fill(given: Fill) -> None:
     async def sending() -> None:
         broker = _broker(given.redis, max_connection_pool_size=100)
-        source = ListRedisScheduleSource(given.redis, max_connection_pool_size=100, serializer=ORJSONSerializer())
+        source = ListRedisScheduleSource(given.redis, max_connection_pool_size=100)
 
         @broker.task(task_name="bench")
         async def bench(body: str) -> None:
