@@ -43,8 +43,8 @@ chaos: SECONDS ?= 120
 chaos: install ## faults into the running service, judged by what it promises (SECONDS=120 SEED=7 CHAOS="--on sentinel")
 	$(BIN)/python -m tests.chaos --seconds $(SECONDS) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
-bench: install $(VENV)/.bench ## this service, its peers and its limits in one run; writes docs/benchmarks.md (ONLY="B1 B4" QUICK=1)
-	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
+bench: install $(VENV)/.bench ## this service, its peers and its limits in one run; writes docs/benchmarks.md (ONLY="B1 B4" QUICK=1 BENCH="--runs 5")
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick) $(BENCH)
 
 $(VENV)/.bench: benchmarks/requirements.txt constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt

@@ -35,6 +35,7 @@ OUT_OF_QUICK = ("B5", "B6", "B7")
 """What a quick run leaves out where nothing is named."""
 QUICK_PEERS = ("bullmq", "taskiq")
 RUNS = 3
+SECONDS, QUICK_SECONDS = 30, 4
 BYTES_PER_PENDING = 1_000
 """With its rewritten file and what is copied meanwhile: so many messages may wait as fit into half of the memory."""
 FOLDER = ROOT / "benchmarks" / "results"
@@ -56,7 +57,8 @@ def main() -> None:
                 peers,
                 1 if options.quick else options.runs,
                 options.quick,
-                _most_pending(),
+                options.seconds,
+                options.most_pending,
                 partial(_tell, progress, task, console),
             )
             results = Results(
@@ -84,6 +86,8 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="under two minutes: smaller, once, two peers, without " + ", ".join(OUT_OF_QUICK)
     )
     parser.add_argument("--runs", type=int, default=RUNS, help=f"of each measurement ({RUNS})")
+    parser.add_argument("--seconds", type=int, help=f"how long messages fall due in B2 ({SECONDS}; quick: {QUICK_SECONDS})")
+    parser.add_argument("--most-pending", type=int, default=_most_pending(), help="where growth ends (as far as memory allows)")
     parser.add_argument(
         "--peers", nargs="*", choices=PEERS, metavar="PEER", help="these peers; none without a name; all without this"
     )
@@ -91,6 +95,7 @@ def _options() -> argparse.Namespace:
         "--results", type=Path, help="where figures are kept (benchmarks/results; of a quick run, .bench/results)"
     )
     options = parser.parse_args()
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     options.page = options.results is None and not options.quick
     options.results = options.results or (ENVIRONMENTS / "results" if options.quick else FOLDER)
     return options
