@@ -20,7 +20,7 @@ from shared.store.partition import Partition
 from shared.waiting import OutageWatch, until_it_works
 
 RENEW_CHUNK = 200
-SETTLE_CHUNK = 500
+SETTLE_CHUNK = 200
 """More in one script would hold Redis for milliseconds."""
 HAND_BACK_CHUNK = 20
 """Fewer: their records, of unknown size, are read and written again."""

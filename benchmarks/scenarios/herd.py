@@ -15,6 +15,7 @@ from benchmarks.server import Server
 from benchmarks.subjects.service import OTHER_TOPIC, Service
 
 COUNT, QUICK_COUNT = 100_000, 10_000
+DRAINED = 20_000
 OTHERS_PER_S = 200
 PROFILE = "herd"
 """What a worker is set to where a herd may come and other topics are not to wait."""
@@ -28,10 +29,10 @@ SLOWEST_PER_S = 2_000
 def run(plan: Plan) -> Iterator[Found]:
     count = plan.sized(COUNT, QUICK_COUNT)
     for _ in plan.rounds():
-        plan.doing("this service: the rate of a drain, to compare with")
+        plan.doing("this service: the rate of a drain as in B1, to compare with")
         with Server() as server, Service().open(server) as session:
-            create(server.marks, count)
-            drained = drain(server, session, count, profile=PROFILE)
+            create(server.marks, DRAINED)
+            drained = drain(server, session, DRAINED)
         plan.doing(f"this service: {count:,} in one millisecond")
         figures = _herd(count, count / drained["messages_per_s"])
         yield Line("B3", f"{count:,} in one millisecond", OURS, {**figures, "drain_per_s": drained["messages_per_s"]})

@@ -25,10 +25,10 @@ BATCH = 1000
 DAY_MS = 86_400_000
 TOPIC = "bench"
 OTHER_TOPIC = "bench-other"
-CONSUMERS: dict[str, dict[str, Any]] = {"drain": {"BatchSize": 1_000}, "herd": {"BatchSize": 300}, "recovery": {"LeaseMs": 5_000}}
+CONSUMERS: dict[str, dict[str, Any]] = {"drain": {"BatchSize": 1_000}, "herd": {"BatchSize": 200}, "recovery": {"LeaseMs": 5_000}}
 """What a worker is set to, by profile; else to nothing. README.md says of both settings when to change them."""
 ABOUT = (
-    "Defaults, but: B1 and B6 Consumers.BatchSize=1000 (handlers of microseconds; 'as it comes' is without), B3 300 (other "
+    "Defaults, but: B1 and B6 Consumers.BatchSize=1000 (handlers of microseconds; 'as it comes' is without), B3 200 (other "
     "topics are not to wait), B7 Consumers.Threads=100, and Consumers.LeaseMs=5000 where the lease is 5 s; "
     "Retention.DeliveredMs=0, as no peer keeps what was delivered. documented at README.md, Settings"
 )
