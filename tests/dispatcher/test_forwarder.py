@@ -179,9 +179,7 @@ async def test_a_topic_whose_time_comes_during_a_herd_gets_its_turn(store: Store
     while await waiting.left("beta"):
         await forwarder.run_once()
 
-    (beta,) = await waiting.moved("beta")
-    alpha = await waiting.moved("alpha")
-    assert beta[0] <= alpha[-1][0]
+    assert await waiting.left("alpha") > 0
     while await waiting.left("alpha"):
         await forwarder.run_once()
 
