@@ -78,7 +78,7 @@ def save(results: Results, folder: Path) -> Path:
     """``<folder>/<benchmark>.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{results.benchmark}.json"
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+    file.write_bytes(msgspec.json.encode(results) + b"\n")
     return file
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.plan import Found, Plan
 from benchmarks.processes import Process, python
@@ -58,12 +59,7 @@ def run(plan: Plan) -> Iterator[Found]:
 
 
 def _one_at_a_time(process: Process, url: str, requests: int) -> dict[str, float]:
-    arguments = ("--url", url, "--connections", str(CONNECTIONS), "--requests")
-    told("benchmarks.load", *arguments, str(WARM_REQUESTS))
-    before_s = process.cpu_s()
-    found = told("benchmarks.load", *arguments, str(requests))
-    used_s = process.cpu_s() - before_s
-    _check(found)
+    found, used_s = _load(process, WARM_REQUESTS, requests, "--url", url, "--connections", str(CONNECTIONS))
     return {
         "requests_per_s": found["per_s"],
         "p50_ms": found["p50_ms"],
@@ -75,12 +71,8 @@ def _one_at_a_time(process: Process, url: str, requests: int) -> dict[str, float
 
 
 def _batches(process: Process, url: str, batches: int) -> dict[str, float]:
-    arguments = ("--url", url, "--connections", str(BATCH_CONNECTIONS), "--batch", str(BATCH), "--requests")
-    told("benchmarks.load", *arguments, str(BATCH_CONNECTIONS))
-    before_s = process.cpu_s()
-    found = told("benchmarks.load", *arguments, str(batches))
-    used_s = process.cpu_s() - before_s
-    _check(found)
+    many = ("--url", url, "--connections", str(BATCH_CONNECTIONS), "--batch", str(BATCH))
+    found, used_s = _load(process, BATCH_CONNECTIONS, batches, *many)
     return {
         "messages_per_s": found["messages_per_s"],
         "p99_ms": found["p99_ms"],
@@ -88,9 +80,15 @@ def _batches(process: Process, url: str, batches: int) -> dict[str, float]:
     }
 
 
-def _check(found: dict[str, object]) -> None:
+def _load(process: Process, warm: int, requests: int, *arguments: str) -> tuple[dict[str, Any], float]:
+    """What the load says of so many requests, after some to get warm; and the processor time of who answered them."""
+    told("benchmarks.load", *arguments, "--requests", str(warm))
+    before_s = process.cpu_s()
+    found = told("benchmarks.load", *arguments, "--requests", str(requests))
+    used_s = process.cpu_s() - before_s
     if found["failures"]:
         raise RuntimeError(f"requests failed: {found}")
+    return found, used_s
 
 
 def _smallest_app(requests: int) -> Line:

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +25,7 @@ DAY_MS = 86_400_000
 TOPIC = "bench"
 OTHER_TOPIC = "bench-other"
 CONSUMERS: dict[str, dict[str, Any]] = {"drain": {"BatchSize": 1_000}, "herd": {"BatchSize": 200}, "recovery": {"LeaseMs": 5_000}}
-"""What a worker is set to, by profile; else to nothing. README.md says of both settings when to change them."""
+"""What a worker is set to, by profile; else to nothing. README.md says of both settings what they do."""
 ABOUT = (
     "Defaults, but: B1 and B6 Consumers.BatchSize=1000 (handlers of microseconds; 'as it comes' is without), B3 200 (other "
     "topics are not to wait), B7 Consumers.Threads=100, and Consumers.LeaseMs=5000 where the lease is 5 s; "
@@ -163,8 +162,3 @@ def _await(process: Process, look: Callable[[str], Any]) -> Any:
             return found
         time.sleep(0.01)
     raise RuntimeError(f"not ready within {READY_S:.0f} s:\n{process.said()[-2000:]}")
-
-
-def log_of(folder: Path) -> str:
-    """Everything that the processes said, for an error."""
-    return "\n".join(file.read_text(encoding="utf-8", errors="replace")[-1000:] for file in sorted(folder.glob("*.log")))

@@ -18,10 +18,10 @@ ENVIRONMENT = {
 }
 os.environ.update(ENVIRONMENT.get(profile(), {}))  # is read when dramatiq is imported
 
-import dramatiq  # noqa: E402
-from dramatiq.brokers.redis import RedisBroker  # noqa: E402
-from dramatiq.common import current_millis  # noqa: E402
-from dramatiq.middleware import Retries  # noqa: E402
+import dramatiq  # noqa: E402 - after its environment is set
+from dramatiq.brokers.redis import RedisBroker  # noqa: E402 - after its environment is set
+from dramatiq.common import current_millis  # noqa: E402 - after its environment is set
+from dramatiq.middleware import Retries  # noqa: E402 - after its environment is set
 
 THREADS = {"drain": 1, "lateness": 2, "recovery": HELD, "default": 8}
 ABOUT = {

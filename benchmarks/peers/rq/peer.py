@@ -45,7 +45,7 @@ bench = print
 class _EndsAtOnce:
     def _install_signal_handlers(self) -> None:
         """Instead of the warm shutdown."""
-        end_at_sigterm([self.scheduler._process] if self.scheduler else [])  # noqa: SLF001
+        end_at_sigterm([self.scheduler._process] if self.scheduler else [])  # noqa: SLF001 - it tells nobody else
 
 
 class _Worker(_EndsAtOnce, Worker):
