@@ -9,6 +9,15 @@ import asyncio
 from collections.abc import Callable
 
 
+def tell(loop: asyncio.AbstractEventLoop, work: Callable[..., object], *arguments: object) -> None:
+    """Has a loop call something, from any thread. Where it has closed there is nobody left to tell: the process ends."""
+    try:
+        loop.call_soon_threadsafe(work, *arguments)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
+
+
 class Bell:
     def __init__(self, loop: asyncio.AbstractEventLoop, answer: Callable[[], object]) -> None:
         """``answer`` is called in the loop. Whoever rings has put down before what it is to find."""
@@ -19,7 +28,7 @@ class Bell:
         """From any thread. A ring while another waits to be answered is part of it."""
         if not self._rung:
             self._rung = True
-            self._loop.call_soon_threadsafe(self._open)
+            tell(self._loop, self._open)
 
     def _open(self) -> None:
         self._rung = False  # first: what is put down from now on rings again

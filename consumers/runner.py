@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from consumers.bell import Bell
+from consumers.bell import Bell, tell
 from consumers.delivery import Delivery
 from consumers.held import Held
 from consumers.line import Line, Work
@@ -205,11 +205,11 @@ class Runner:
         """In a pool's thread."""
         if delivery.lost or time.monotonic() - delivery.confirmed_s >= self._fresh_s:
             self.counts["stale"] += 1
-            self._loop.call_soon_threadsafe(self._drop_stale, delivery, delivery.lease)
+            tell(self._loop, self._drop_stale, delivery, delivery.lease)
             return False
         if _expired(delivery):  # while it waited for its slot
             self._expire(delivery)
-            self._loop.call_soon_threadsafe(self._freed, delivery, None)
+            tell(self._loop, self._freed, delivery, None)
             return False
         return True
 

@@ -47,3 +47,14 @@ async def test_nothing_put_down_before_a_ring_is_overlooked() -> None:
     await eventually(lambda: len(found) == 20_000)
 
     assert sorted(found) == list(range(20_000))
+
+
+def test_a_loop_that_has_closed_is_told_nothing() -> None:
+    """A handler may end after its process's loop has: its thread ends in peace."""
+    loop = asyncio.new_event_loop()
+    loop.close()
+    answers: list[int] = []
+
+    Bell(loop, lambda: answers.append(1)).ring()
+
+    assert answers == []
