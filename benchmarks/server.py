@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,6 +13,7 @@ from redis import Redis
 from cli.server import BundledServer
 
 OPTIONS = ("--appendfsync", "everysec")
+LOOK_S = 0.2
 
 
 class Server:
@@ -56,6 +58,19 @@ class Server:
     def used_bytes(self) -> int:
         """Memory in use by what it holds, as its allocator counts it."""
         return int(self.client.info("memory")["used_memory"])
+
+    def rewrite_file(self) -> None:
+        """Writes the append-only file anew, and waits until that is done."""
+        self._await_rewrite()
+        self.client.bgrewriteaof()
+        self._await_rewrite()
+
+    def _await_rewrite(self) -> None:
+        while True:
+            time.sleep(LOOK_S)
+            found = self.client.info("persistence")
+            if not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]):
+                return
 
     def describe(self) -> dict[str, str]:
         """The build and its allocator."""

@@ -18,6 +18,8 @@ SHORT_WAIT_MS = 20
 """The same while some topic has none: room may appear meanwhile."""
 SOON_S = 0.005
 """The same while a topic whose handlers are fast has none: in Redis a short wait can last as long as its timer's period."""
+LET_GO_S = 1e-6
+"""Of sleep, which lasts some 60 microseconds: as long as a thread takes to wake up."""
 
 
 class Reader:
@@ -111,6 +113,8 @@ class Reader:
                 surplus.append(Lease(entry.stream, entry.entry_id, entry.deliveries))
         if surplus:
             await self._deliveries.hand_back(surplus)
+        elif entries:
+            _let_go()
         return len(entries) - len(surplus)
 
     async def _wait_for(self, event: asyncio.Event, longest_s: float) -> None:
@@ -121,3 +125,8 @@ class Reader:
             return
         finally:
             self.needs_no_answer = False
+
+
+def _let_go() -> None:
+    """Lets the thread that was woken for what came have the interpreter now: else it waits until this one sends something."""
+    time.sleep(LET_GO_S)

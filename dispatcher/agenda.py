@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import itemgetter
 
 Place = tuple[int, str]
 """Partition and topic."""
@@ -28,9 +29,10 @@ class Agenda:
         """Looks at every place at once, whatever is known."""
         self._at_s = dict.fromkeys(self._at_s, NOW)
 
-    def due(self, partition: int, now_s: float) -> list[Place]:
-        """The places of a partition whose time has come."""
-        return [place for place, at_s in self._at_s.items() if at_s <= now_s and place[0] == partition]
+    def due(self, partition: int, now_s: float) -> list[tuple[Place, float]]:
+        """The places of a partition whose time has come by then, and their times, earliest first."""
+        found = [(place, at_s) for place, at_s in self._at_s.items() if at_s <= now_s and place[0] == partition]
+        return sorted(found, key=itemgetter(1))
 
     def take(self, place: Place) -> None:
         """Somebody looks now: what is told from here on counts."""

@@ -15,6 +15,9 @@ from shared.store.partition import Partition
 FULL_STREAM_WAIT_MS = 20
 """How soon to look again at a topic whose stream is full: workers are draining it."""
 
+AHEAD_S = 0.00025
+"""So long before its time a pass begins, which is what waking up takes; what is left of it is spent awake, not asleep."""
+
 MOST_ROUNDS = 10
 """Of a pass: with a backlog it ends all the same and the next follows at once, so that other partitions get their turn."""
 
@@ -23,8 +26,8 @@ class Pass(NamedTuple):
     """What one pass did."""
 
     moved: int
-    next_due_s: float | None
-    """Monotonic time at which the next message is due; ``None`` where none waits."""
+    next_s: float | None
+    """Monotonic time of the next pass, just before the next message is due; ``None`` where none waits."""
 
 
 class Forwarder:
@@ -44,22 +47,21 @@ class Forwarder:
         for result in results:  # raised only when no partition is at work any more
             if isinstance(result, BaseException):
                 raise result
-        moved = self.moved - before
+        moved, next_s = self.moved - before, self.agenda.next_s
         if moved:
             logger.debug("dispatched {} messages", moved)
-        return Pass(moved, self.agenda.next_s)
+        return Pass(moved, None if next_s is None else next_s - AHEAD_S)
 
     async def _drain(self, partition: Partition) -> None:
         for _ in range(MOST_ROUNDS):
-            due = self.agenda.due(partition.number, time.monotonic())
+            due = self.agenda.due(partition.number, time.monotonic() + AHEAD_S)
             if not due:
                 return
-            for place in due:
-                await self._move(partition, place)
+            for place, at_s in due:
+                await self._move(partition, place, _await(at_s))
 
-    async def _move(self, partition: Partition, place: Place) -> None:
+    async def _move(self, partition: Partition, place: Place, asked_s: float) -> None:
         """Moves one batch, and notes when to look at the topic again."""
-        asked_s = time.monotonic()
         self.agenda.take(place)
         again_s = NOW  # where it fails
         try:
@@ -68,6 +70,13 @@ class Forwarder:
             again_s = _next_look_s(partition, batch, asked_s)
         finally:
             self.agenda.sooner(place, again_s)
+
+
+def _await(at_s: float) -> float:
+    """Stays awake until then, which is at most ``AHEAD_S``. Returns the monotonic time."""
+    while (now_s := time.monotonic()) < at_s:
+        pass
+    return now_s
 
 
 def _next_look_s(partition: Partition, batch: due.Dispatched, asked_s: float) -> float:

@@ -59,8 +59,8 @@ class Passes:
             raise
         self.watch.worked()
         self.completed_s = time.monotonic()
-        if done.next_due_s is not None:
-            self.alarm.set(done.next_due_s)
+        if done.next_s is not None:
+            self.alarm.set(done.next_s)
 
     async def _read_clocks(self) -> None:
         """Before the first pass; later they are read apart from it."""

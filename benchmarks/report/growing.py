@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from benchmarks.report import names
 from benchmarks.report.drawing import OUR_COLOUR
-from benchmarks.results import OURS, Line, Results, Spread, spread
+from benchmarks.report.measures import growth_ratios
+from benchmarks.results import Line, Results
 
 
 def growth(results: Results) -> Figure | None:
@@ -34,13 +36,13 @@ def _relative(axes: Any, lines: list[Line], cases: tuple[str, ...], figures: dic
     """A line for each figure; whether there is any."""
     drawn = False
     for (figure, label), colour, marker in zip(figures.items(), ("#0072B2", OUR_COLOUR), "os", strict=True):
-        found = {place: one for place, case in enumerate(cases) if (one := spread(lines, case, OURS, figure))}
-        if 0 not in found or found[0].median <= 0:
+        found = {place: ratios for place, case in enumerate(cases) if (ratios := growth_ratios(lines, case, figure))}
+        if not found:
             continue
-        base = found[0].median
+        middles = [1.0, *(median(ratios) for ratios in found.values())]
+        lows, highs = ([0.0, *(abs(edge(ratios) - median(ratios)) for ratios in found.values())] for edge in (min, max))
         axes.errorbar(
-            list(found), [one.median / base for one in found.values()], _whiskers(list(found.values()), base),
-            label=label, color=colour, marker=marker, capsize=4, linewidth=2,
+            [0, *found], middles, [lows, highs], label=label, color=colour, marker=marker, capsize=4, linewidth=2,
         )  # fmt: skip
         drawn = True
     return drawn
@@ -48,7 +50,3 @@ def _relative(axes: Any, lines: list[Line], cases: tuple[str, ...], figures: dic
 
 def _count(case: str) -> str:
     return case.removesuffix(" pending").replace(",000,000", " million")
-
-
-def _whiskers(spreads: list[Spread], base: float) -> list[list[float]]:
-    return [[(one.median - one.least) / base for one in spreads], [(one.most - one.median) / base for one in spreads]]

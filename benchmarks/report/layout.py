@@ -76,8 +76,9 @@ SECTIONS = (
     Section(
         "B6",
         "Growth",
-        "Accepting, draining and lateness at 1,000/s again, with more and more messages pending. The longest script is the "
-        "longest time that any script of the service held Redis.",
+        "Accepting, draining and lateness at 1,000/s again, with more and more messages pending. Each round with many is "
+        "followed by one with few, on a server of its own, and compared with that alone: a shared machine changes in the minutes "
+        "that filling takes. The longest script is the longest time that any script of the service held Redis.",
         "accept_per_s",
         pictures=("growth.png",),
     ),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple, Protocol
 
-from benchmarks.report.names import LEAST_PENDING, column
+from benchmarks.report.names import LEAST_PENDING, beside, column
 from benchmarks.report.text import number
 from benchmarks.results import OURS, Line, Spread, spread
 
@@ -69,7 +69,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A figure with many others pending divided by the same with 10,000; nothing unless each of the cases was measured."""
+    """A figure with many pending divided by the same with 10,000, round by round; nothing unless each case was measured."""
 
     figures: tuple[str, ...]
     cases: tuple[str, ...]
@@ -79,13 +79,24 @@ class Growth:
         return [one for one in found if one] if all(found) else []
 
     def _of(self, lines: list[Line], figure: str, case: str) -> Measured | None:
-        few, many = spread(lines, LEAST_PENDING, OURS, figure), spread(lines, case, OURS, figure)
-        if few is None or many is None or few.least <= 0:
+        ratios = growth_ratios(lines, case, figure)
+        few, many = spread(lines, beside(case), OURS, figure), spread(lines, case, OURS, figure)
+        if not ratios or few is None or many is None:
             return None
         title = f"{column(figure).title}: " if len(self.figures) > 1 else ""
         return Measured(
-            _divided(many, few), f"{title}{number(many.median)} with {case}, {number(few.median)} with {LEAST_PENDING}"
+            Spread(median(ratios), min(ratios), max(ratios), len(ratios)),
+            f"{title}{number(many.median)} with {case}, {number(few.median)} with {LEAST_PENDING}",
         )
+
+
+def growth_ratios(lines: list[Line], case: str, figure: str) -> list[float]:
+    """What a round with many pending gave divided by what the round with few gave that came next, for each pair."""
+    many, few = (
+        [line.figures[figure] for line in lines if (line.case, line.subject) == (one, OURS) and figure in line.figures]
+        for one in (case, beside(case))
+    )
+    return [large / small for large, small in zip(many, few, strict=False) if small > 0]
 
 
 @dataclass(frozen=True, slots=True)

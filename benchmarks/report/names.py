@@ -22,9 +22,21 @@ HERD = "100,000 in one millisecond"
 ONE_AT_A_TIME = "one at a time over 64 connections"
 BATCHES = "batches of 1,000"
 SMALL_BODIES = tuple(f"100-byte bodies, {count} pending" for count in ("10,000", "1,000,000", "10,000,000"))
-LEAST_PENDING = "10,000 pending"
-UP_TO_A_MILLION = ("100,000 pending", "1,000,000 pending")
-TEN_MILLION = "10,000,000 pending"
+
+
+def pending(count: int) -> str:
+    """A case of B6."""
+    return f"{count:,} pending"
+
+
+LEAST_PENDING = pending(10_000)
+UP_TO_A_MILLION = (pending(100_000), pending(1_000_000))
+TEN_MILLION = pending(10_000_000)
+
+
+def beside(case: str) -> str:
+    """The case of B6 that is measured in turn with another, on a server with the fewest."""
+    return f"{LEAST_PENDING}, in turn with {case}"
 
 
 def lateness_case(rate: str, pending: str) -> str:

@@ -1,4 +1,4 @@
-"""Accepting new messages: ids are made, records written, and chunks of at most 500 stored by one script each.
+"""Accepting new messages: ids are made, records written, and chunks of at most 250 stored by one script each.
 
 A single message without an idempotency key goes together with those that come at the same time.
 

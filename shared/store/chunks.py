@@ -1,4 +1,4 @@
-"""From drafts to what a script stores: ids, records, and chunks of at most 500 messages and about a mebibyte. Pure."""
+"""From drafts to what a script stores: ids, records, and chunks of at most 250 messages and about a mebibyte. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.ids import first_score, make_id, random_bits
 from shared.record import NO_OPTIONS, Kind, Options, Record, encode_record
 from shared.store.partition import Partition
 
-CHUNK_MESSAGES = 500
+CHUNK_MESSAGES = 250
 CHUNK_BYTES = 2**20
 HEADER_BYTES = 200
 """What a record holds besides its body, about."""

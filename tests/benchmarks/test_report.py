@@ -117,12 +117,31 @@ def test_the_herd_is_held_against_the_drain_rate_of_its_run(last_ms: float, outc
 
 def test_growth_needs_the_largest_case() -> None:
     """What was measured up to 100,000 says nothing about 1,000,000."""
-    few = ("10,000 pending", OURS, {"accept_per_s": 1_000.0})
-    more = ("100,000 pending", OURS, {"accept_per_s": 900.0})
-    many = ("1,000,000 pending", OURS, {"accept_per_s": 700.0})
+    more, many = (
+        (("100,000 pending", OURS, {"accept_per_s": 900.0}), (names.beside("100,000 pending"), OURS, {"accept_per_s": 1_000.0})),
+        (
+            ("1,000,000 pending", OURS, {"accept_per_s": 700.0}),
+            (names.beside("1,000,000 pending"), OURS, {"accept_per_s": 1_000.0}),
+        ),
+    )
 
-    assert judged(results("B6", few, more), "accepted/s up to").outcome == "not measured"
-    assert judged(results("B6", few, more, many), "accepted/s up to").outcome_text == "**missed** by 6.7 %"
+    assert judged(results("B6", *more), "accepted/s up to").outcome == "not measured"
+    assert judged(results("B6", *more, *many), "accepted/s up to").outcome_text == "**missed** by 6.7 %"
+
+
+def test_growth_compares_rounds_that_were_measured_in_turn() -> None:
+    """A machine that becomes half as fast in between makes both of a pair slow, and is not what grows."""
+    million = "1,000,000 pending"
+    lines = [
+        (case, OURS, {"accept_per_s": rate})
+        for many, few in ((800.0, 1_000.0), (400.0, 500.0), (1_600.0, 2_000.0))
+        for case, rate in ((million, many), (names.beside(million), few))
+    ]
+    same = [("100,000 pending", OURS, {"accept_per_s": 1.0}), (names.beside("100,000 pending"), OURS, {"accept_per_s": 1.0})]
+
+    found = judged(results("B6", *lines, *same), "accepted/s up to")
+
+    assert (found.outcome, found.measured_text[:18]) == ("reached", "0.800 x; worst of ")
 
 
 def test_a_worker_whose_messages_never_come_back_misses() -> None:
@@ -328,7 +347,7 @@ def test_pictures_are_drawn_of_what_there_is_and_small(tmp_path: Path) -> None:
     drained = [(names.DRAIN, one, {"messages_per_s": 4e4}) for one in (OURS, "bullmq", names.READ_ACK_DELETE)]
     late = results("B2")
     late.distributions = [Distribution("B2", QUIET, one, values) for one in (OURS, *names.PEERS)]
-    pending = [(case, OURS, {"accept_per_s": 3e3}) for case in ("10,000 pending", "1,000,000 pending")]
+    pending = [(case, OURS, {"accept_per_s": 3e3}) for case in (names.pending(10**6), names.beside(names.pending(10**6)))]
     (tmp_path / "memory.png").touch()
 
     draw([results("B1", *drained), late, results("B6", *pending)], tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dispatcher.agenda import Agenda
+from collections.abc import Sequence
+
+from dispatcher.agenda import Agenda, Place
 
 PLACES = [(0, "a"), (0, "b"), (1, "a")]
 
@@ -11,8 +13,8 @@ def test_at_first_everything_is_due() -> None:
     """Nothing is known of any place."""
     agenda = Agenda(PLACES)
 
-    assert agenda.due(0, 5.0) == PLACES[:2]
-    assert agenda.due(1, 5.0) == PLACES[2:]
+    assert _places(agenda.due(0, 5.0)) == PLACES[:2]
+    assert _places(agenda.due(1, 5.0)) == PLACES[2:]
 
 
 def test_what_is_told_while_somebody_looks_is_kept() -> None:
@@ -26,7 +28,17 @@ def test_what_is_told_while_somebody_looks_is_kept() -> None:
 
     assert agenda.next_s == 7.0
     assert agenda.due(0, 6.9) == []
-    assert agenda.due(0, 7.0) == [(0, "a")]
+    assert agenda.due(0, 7.0) == [((0, "a"), 7.0)]
+
+
+def test_what_is_due_first_comes_first() -> None:
+    """Whoever waits for the times one after another is late for none."""
+    agenda = Agenda(PLACES)
+    for place, at_s in zip(PLACES, (9.0, 8.0, 7.0), strict=True):
+        agenda.take(place)
+        agenda.sooner(place, at_s)
+
+    assert agenda.due(0, 9.0) == [((0, "b"), 8.0), ((0, "a"), 9.0)]
 
 
 def test_a_place_that_is_not_ours_is_nothing() -> None:
@@ -47,4 +59,8 @@ def test_the_tick_looks_everywhere() -> None:
 
     agenda.all_now()
 
-    assert agenda.due(0, 1.0) == PLACES[:2]
+    assert _places(agenda.due(0, 1.0)) == PLACES[:2]
+
+
+def _places(found: Sequence[tuple[Place, float]]) -> list[Place]:
+    return [place for place, _ in found]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dispatcher.forwarder import FULL_STREAM_WAIT_MS, Forwarder
+from dispatcher.forwarder import AHEAD_S, FULL_STREAM_WAIT_MS, Forwarder
 from shared.errors import Outage
 from shared.settings import DispatcherSettings, Settings
 from shared.store.keys import GROUP
@@ -35,7 +35,7 @@ async def test_a_pass_moves_more_than_a_batch(store: Store, waiting: Waiting) ->
 
     done = await forwarder.run_once()
 
-    assert (done.moved, done.next_due_s, forwarder.moved) == (95, None, 95)
+    assert (done.moved, done.next_s, forwarder.moved) == (95, None, 95)
     assert await waiting.left() == 0
     assert [due for _, due in await waiting.moved()] == list(range(now_ms - 95, now_ms))
 
@@ -79,6 +79,38 @@ async def test_topics_are_moved_in_turn(store: Store, waiting: Waiting) -> None:
     assert set(order[4:]) == {"alpha"}
 
 
+@pytest.mark.leaves("stream", "index")
+async def test_a_pass_begins_before_the_time_and_asks_at_the_time(
+    store: Store, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is due in less than it takes to wake up is waited for awake: not asked for before, nor left to another pass."""
+    monkeypatch.setattr("dispatcher.forwarder.AHEAD_S", 0.05)
+    forwarder = _forwarder(store)
+    await forwarder.run_once()
+    clock = store.partitions[0].clock
+    due_ms = clock.now_ms() + 30
+    await waiting.put(1, due_ms)
+    forwarder.agenda.sooner((0, "alpha"), clock.monotonic_s(due_ms) + clock.round_trip_us / 1e6)  # as exact as it is known
+
+    done = await forwarder.run_once()
+
+    assert (done.moved, await waiting.left()) == (1, 0)
+    ((added_ms, _),) = await waiting.moved()
+    assert added_ms >= due_ms
+
+
+async def test_the_next_pass_is_to_begin_before_the_next_message_is_due(store: Store) -> None:
+    """By what waking up takes."""
+    forwarder = _forwarder(store)
+    await forwarder.run_once()
+    forwarder.agenda.sooner((0, "alpha"), time.monotonic() + 60)
+
+    done = await forwarder.run_once()
+
+    assert forwarder.agenda.next_s is not None
+    assert done.next_s == forwarder.agenda.next_s - AHEAD_S
+
+
 @pytest.mark.leaves("stream", "index", "due")
 async def test_a_full_stream_leaves_the_rest_and_looks_again_soon(store: Store, waiting: Waiting) -> None:
     """What does not fit stays safe in the due set; another topic is not held up; the next pass comes in milliseconds."""
@@ -91,8 +123,8 @@ async def test_a_full_stream_leaves_the_rest_and_looks_again_soon(store: Store, 
 
     assert (done.moved, await waiting.left("alpha"), await waiting.left("beta")) == (17, 18, 0)
     assert len(await waiting.moved("alpha")) == 12
-    assert done.next_due_s is not None
-    assert 0 < done.next_due_s - time.monotonic() <= FULL_STREAM_WAIT_MS / 1000
+    assert done.next_s is not None
+    assert 0 < done.next_s - time.monotonic() <= FULL_STREAM_WAIT_MS / 1000
     assert (await forwarder.run_once()).moved == 0
     await waiting.redis.xtrim(store.partitions[0].keys.stream("alpha"), 4, approximate=False)
     forwarder.agenda.all_now()
@@ -110,7 +142,7 @@ async def test_a_full_stream_is_left_alone_until_something_is_due(store: Store, 
 
     done = await forwarder.run_once()
 
-    assert done.next_due_s == pytest.approx(store.partitions[0].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
+    assert done.next_s == pytest.approx(store.partitions[0].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
 
 
 @pytest.mark.leaves("due")
@@ -123,14 +155,14 @@ async def test_the_next_pass_comes_with_the_earliest_of_all_topics(store: Store,
     done = await _forwarder(store).run_once()
 
     assert done.moved == 0
-    assert done.next_due_s == pytest.approx(store.partitions[0].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
+    assert done.next_s == pytest.approx(store.partitions[0].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
 
 
 async def test_with_nothing_waiting_there_is_no_next_pass(store: Store) -> None:
     """An empty service sets no alarm."""
     done = await _forwarder(store).run_once()
 
-    assert (done.moved, done.next_due_s) == (0, None)
+    assert (done.moved, done.next_s) == (0, None)
 
 
 @pytest.mark.leaves("stream", "index", "due")
@@ -149,7 +181,7 @@ async def test_all_partitions_are_moved_and_the_earliest_of_them_counts(settings
     assert done.moved == 12 + 13 + 14
     assert [len(await everywhere.moved("alpha", partition)) for partition in range(3)] == [12, 13, 14]
     assert [await everywhere.left("beta", partition) for partition in range(3)] == [1, 1, 1]
-    assert done.next_due_s == pytest.approx(store.partitions[2].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
+    assert done.next_s == pytest.approx(store.partitions[2].clock.monotonic_s(now_ms + HOUR_MS), abs=0.05)
     await store.close()
 
 

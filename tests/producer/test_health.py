@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from cli.server import BundledServer
 from shared.settings import RedisSettings, Settings
+from shared.store.chunks import CHUNK_MESSAGES
 from shared.version import VERSION
 from tests.producer.api import Api, assert_problem
 from tests.producer.conftest import OpenApi
@@ -157,7 +158,10 @@ async def test_a_batch_of_which_a_part_is_stored_is_never_called_not_stored(
     open_api: OpenApi, settings: Settings, own_server: BundledServer, prefix: str
 ) -> None:
     """Cut off after its first part, then repeated on a full Redis: the 503 still names the ids, and a third try completes."""
-    content, key = [{"topic": "work", "body": str(number)} for number in range(600)], {"Idempotency-Key": "order-17"}
+    content, key = (
+        [{"topic": "work", "body": str(number)} for number in range(CHUNK_MESSAGES + 100)],
+        {"Idempotency-Key": "order-17"},
+    )
     async with CuttingProxy(own_server.url) as proxy, Redis.from_url(own_server.url) as client:
         at_own = RedisSettings(connection_string=proxy.url, key_prefix=prefix)
         api = await open_api(msgspec.structs.replace(settings, redis=at_own))
@@ -170,10 +174,10 @@ async def test_a_batch_of_which_a_part_is_stored_is_never_called_not_stored(
 
         assert_problem(full, 503, says="oom")
         assert full.json["ids"] == cut_off.json["ids"]
-        assert await client.zcard(f"{prefix}:{{0}}:due:work") == 500
+        assert await client.zcard(f"{prefix}:{{0}}:due:work") == CHUNK_MESSAGES
         await client.config_set("maxmemory", 0)
         assert (await api.accepted("/messages/batch", content, headers=key))["ids"] == full.json["ids"]
-        assert await client.zcard(f"{prefix}:{{0}}:due:work") == 600
+        assert await client.zcard(f"{prefix}:{{0}}:due:work") == CHUNK_MESSAGES + 100
 
 
 async def test_a_refused_request_is_refused_also_while_redis_is_out(

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from shared.record import decode_record
 from shared.settings import Settings
+from shared.store.chunks import CHUNK_MESSAGES
 from tests.producer.api import Api, assert_problem, stored
 from tests.producer.conftest import OpenApi
 from tests.producer.cutting import CuttingProxy
@@ -24,7 +25,7 @@ KEY = {"Idempotency-Key": "order-17"}
 CALLS: dict[str, tuple[Any, Any]] = {
     "/echoAtTime": ({"time": "2030-06-01T12:00:00Z", "message": "m"}, {"time": "2030-06-01T12:00:00Z", "message": "n"}),
     "/messages": ({"topic": "work", "delay": "1h", "body": {"a": 1}}, {"topic": "work", "delay": "2h", "body": {"a": 1}}),
-    "/messages/batch": ([{"topic": "work", "body": str(n)} for n in range(600)], [{"topic": "work"}]),
+    "/messages/batch": ([{"topic": "work", "body": str(n)} for n in range(CHUNK_MESSAGES + 100)], [{"topic": "work"}]),
 }
 """Per creating call: a request, and another one."""
 
@@ -137,7 +138,7 @@ async def test_a_batch_that_is_cut_off_is_completed_by_its_repeat(
     """503 with the ids and a key; repeating with that key stores the rest, and nothing twice."""
     at_proxy = msgspec.structs.replace(settings.redis, connection_string=proxy.url)
     api = await open_api(msgspec.structs.replace(settings, redis=at_proxy))
-    content = [{"topic": "work", "deliver_at": "2030-06-01T12:00:00Z", "body": str(n)} for n in range(1100)]
+    content = [{"topic": "work", "deliver_at": "2030-06-01T12:00:00Z", "body": str(n)} for n in range(2 * CHUNK_MESSAGES + 100)]
     await api.accepted("/messages", {"topic": "echo"})  # the script is loaded, the connection open
 
     proxy.cut_at_chunk(2, after_it_was_done=reply_lost)
@@ -146,10 +147,10 @@ async def test_a_batch_that_is_cut_off_is_completed_by_its_repeat(
     assert_problem(cut_off, 503, says="a repeat with the idempotency_key completes")
     assert cut_off.headers["retry-after"] == "1"
     told = cut_off.json
-    assert len(told["ids"]) == len(set(told["ids"])) == 1100
+    assert len(told["ids"]) == len(set(told["ids"])) == len(content)
     assert (told["idempotency_key"] == KEY["Idempotency-Key"]) is with_key
     there = set(await lying(redis, prefix, "work"))
-    assert len(there) == (1000 if reply_lost else 500)
+    assert len(there) == CHUNK_MESSAGES * (2 if reply_lost else 1)
     assert there <= set(told["ids"])
 
     repeat = await api.accepted("/messages/batch", content, headers={"Idempotency-Key": told["idempotency_key"]})
