@@ -10,6 +10,7 @@ LIMIT = "limit: "
 """What the name of a limit begins with."""
 READ_ACK_DELETE = "limit: read-ack-delete"
 PIPELINED_WRITES = "limit: pipelined writes"
+REDIS_BENCHMARK = "limit: redis-benchmark -P 16"
 SMALLEST_APP = "limit: smallest aiohttp app"
 BARE_ZSET = "limit: bare ZSET"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.plan import Found, Plan
 from benchmarks.processes import Process, python
-from benchmarks.report.names import BATCHES, ONE_AT_A_TIME, PIPELINED_WRITES, SMALLEST_APP
+from benchmarks.report.names import BATCHES, ONE_AT_A_TIME, PIPELINED_WRITES, REDIS_BENCHMARK, SMALLEST_APP
 from benchmarks.results import OURS, Line
 from benchmarks.server import Server
 from benchmarks.subjects.limit import limit, told
@@ -48,6 +48,8 @@ def run(plan: Plan) -> Iterator[Found]:
         yield _smallest_app(requests)
         plan.doing(PIPELINED_WRITES)
         yield from _writes(batches * BATCH)
+        plan.doing(REDIS_BENCHMARK)
+        yield _redis_benchmark(batches * BATCH)
         for peer in plan.peers:
             if peer.name == BULK_PEER:
                 plan.doing(f"{peer.name}: {BATCHES}")
@@ -112,3 +114,13 @@ def _writes(count: int) -> Iterator[Line]:
             found = limit("pipelines", what, "--redis", server.url, "--count", str(count))
         cpu_us = (found["cpu_s"] + found["server_cpu_s"]) / found["count"] * 1e6
         yield Line("B4", BATCHES, name, {"messages_per_s": float(found["per_s"]), "cpu_us_per_message": cpu_us}, note)
+
+
+def _redis_benchmark(count: int) -> Line:
+    """Nothing of it is a message: what the server does when whoever asks costs next to nothing."""
+    with Server() as server:
+        found = limit("command", "--redis", server.url, "--count", str(count))
+    if "zadd_per_s" not in found:
+        return Line("B4", BATCHES, REDIS_BENCHMARK, {}, "not measured: neither redis-benchmark nor valkey-benchmark is installed")
+    figures = {"messages_per_s": float(found["zadd_per_s"]), "cpu_us_per_message": float(found["zadd_server_cpu_us"])}
+    return Line("B4", BATCHES, REDIS_BENCHMARK, figures, f"{found['tool']}: ZADD alone; CPU of the server alone")
