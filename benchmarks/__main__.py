@@ -18,7 +18,7 @@ from benchmarks.machine import machine, package_versions
 from benchmarks.plan import Plan, Scenario
 from benchmarks.report.write import write
 from benchmarks.results import OURS, Distribution, Line, Results, save
-from benchmarks.scenarios import accept, drain, growth, herd, lateness, memory, recovery
+from benchmarks.scenarios import accept, computing, drain, growth, herd, lateness, memory, recovery
 from benchmarks.subjects.peer import PEERS, Peer
 from benchmarks.subjects.service import ABOUT as ABOUT_OURS
 
@@ -30,8 +30,9 @@ SCENARIOS: dict[str, Scenario] = {
     "B5": memory.run,
     "B6": growth.run,
     "B7": recovery.run,
+    "B8": computing.run,
 }
-OUT_OF_QUICK = ("B5", "B6", "B7")
+OUT_OF_QUICK = ("B5", "B6", "B7", "B8")
 """What a quick run leaves out where nothing is named."""
 QUICK_PEERS = ("bullmq", "taskiq")
 RUNS = 3

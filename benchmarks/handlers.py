@@ -10,6 +10,7 @@ from benchmarks.marks import Marks
 from consumers import Message, handler
 
 HOLD_S = 600.0
+COMPUTES_S = 0.02
 _marks = Marks(os.environ["BENCH_MARKS"])
 _holds = os.environ.get("BENCH_HOLD") == "1"
 
@@ -24,6 +25,15 @@ def bench(message: Message) -> None:
 @handler("bench-other")
 def bench_other(message: Message) -> None:
     _marks.start(message.body)
+
+
+@handler("bench-busy")
+def bench_busy(message: Message) -> None:
+    """Holds the interpreter as long as it is let, for so much processor time."""
+    _marks.start(message.body)
+    until = time.thread_time() + COMPUTES_S
+    while time.thread_time() < until:
+        pass
 
 
 @handler("bench-async")

@@ -20,7 +20,7 @@ TOO_MANY_ABANDONED = 75
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> int:
-    handlers = load_handlers(settings.all_topics())
+    handlers = load_handlers(settings.run_topics())
     name = process_name()
     store = Store(settings, name)
     worker = Worker(store, settings, handlers, name)
@@ -33,6 +33,7 @@ async def main(settings: Settings, stop: asyncio.Event) -> int:
     )
     await probe.start()
     logger.info("consumer {}; Redis at {}", name, describe_address(settings.redis.connection_string))
+    logger.info("topics: {}", ", ".join(handlers))
     await report(store)
     try:
         await worker.run(stop)

@@ -83,6 +83,8 @@ class DispatcherSettings(Section, frozen=True):
 class ConsumersSettings(Section, frozen=True):
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Port = 3002
+    topics: tuple[Annotated[str, Meta(pattern=_TOPIC)], ...] = ()
+    """Those that this process runs; none named: all."""
     threads: Annotated[int, Meta(ge=1, le=1000)] = 10
     async_limit: Annotated[int, Meta(ge=1, le=10_000)] = 100
     """``async def`` handlers at work at once in a process."""
@@ -189,6 +191,11 @@ class Settings(Section, frozen=True):
     def all_topics(self) -> dict[str, TopicSettings]:
         """Every topic by name, the built-in ones first."""
         return {topic.name: topic for topic in (ECHO, *self.topics)}
+
+    def run_topics(self) -> dict[str, TopicSettings]:
+        """Those whose handlers a worker of these settings runs."""
+        named, every = self.consumers.topics, self.all_topics()
+        return {name: every[name] for name in named} if named else every
 
 
 SECTIONS: dict[str, type[Section] | None] = {

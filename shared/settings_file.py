@@ -1,7 +1,7 @@
 """Reads ``appsettings.json`` and the environment, once, and checks them. The only module that reads the environment.
 
 ``Section__Key`` in the environment overrides ``Section.Key`` of the file; ``Topics`` and ``Partitions`` have no section.
-``Topics`` and ``Auth__Keys`` are given as JSON.
+``Topics``, ``Consumers__Topics`` and ``Auth__Keys`` are given as JSON.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DEFAULT_FILE = "appsettings.json"
 FILE_VARIABLE = "APPSETTINGS"
 """Names another settings file than ``appsettings.json`` of the working directory."""
 
-LISTS = frozenset({"Topics", "Auth__Keys"})
+LISTS = frozenset({"Topics", "Consumers__Topics", "Auth__Keys"})
 """Variables that are given whole, as JSON."""
 
 SECTION_LIKENESS = 0.8
@@ -92,7 +92,7 @@ def _parsed(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise SettingsError(name, text[:200] if name == "Topics" else "***", f"expected JSON: {error}") from None
+        raise SettingsError(name, "***" if name == "Auth__Keys" else text[:200], f"expected JSON: {error}") from None
 
 
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +116,10 @@ def _check(settings: Settings) -> None:
     for name in names:
         if name == "echo" or names.count(name) > 1:
             raise SettingsError("Topics", name, "expected each topic once, and 'echo' is built in")
+    for position, name in enumerate(settings.consumers.topics):
+        if name not in settings.all_topics():
+            expected = f"expected one of {', '.join(settings.all_topics())}"
+            raise SettingsError(f"Consumers.Topics[{position}]", name, expected)
     if settings.producer.max_body_bytes > settings.producer.max_request_bytes:
         raise SettingsError(
             "Producer.MaxBodyBytes", settings.producer.max_body_bytes, "expected at most Producer.MaxRequestBytes"

@@ -6,7 +6,7 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,11 +24,18 @@ BATCH = 1000
 DAY_MS = 86_400_000
 TOPIC = "bench"
 OTHER_TOPIC = "bench-other"
-CONSUMERS: dict[str, dict[str, Any]] = {"drain": {"BatchSize": 1_000}, "herd": {"BatchSize": 200}, "recovery": {"LeaseMs": 5_000}}
+BUSY_TOPIC = "bench-busy"
+CONSUMERS: dict[str, dict[str, Any]] = {
+    "drain": {"BatchSize": 1_000},
+    "herd": {"BatchSize": 200},
+    "recovery": {"LeaseMs": 5_000},
+    "not busy": {"Topics": [TOPIC, OTHER_TOPIC]},
+    "busy": {"Topics": [BUSY_TOPIC]},
+}
 """What a worker is set to, by profile; else to nothing. README.md says of both settings what they do."""
 ABOUT = (
     "Defaults, but: B1 and B6 Consumers.BatchSize=1000 (handlers of microseconds; 'as it comes' is without), B3 200 (other "
-    "topics are not to wait), B7 Consumers.Threads=100, and Consumers.LeaseMs=5000 where the lease is 5 s; "
+    "topics are not to wait), B7 Consumers.Threads=100, and Consumers.LeaseMs=5000 where the lease is 5 s, B8 Consumers.Topics; "
     "Retention.DeliveredMs=0, as no peer keeps what was delivered. documented at README.md, Settings"
 )
 _LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
@@ -38,10 +45,19 @@ _encode = msgspec.json.Encoder().encode
 class Service:
     """The subject."""
 
-    def __init__(self, topic: str = TOPIC, more: dict[str, Any] | None = None, name: str = OURS, **sections: Any) -> None:
-        """``more``: what each message asks for besides. ``sections``: settings that differ from the defaults."""
+    def __init__(
+        self,
+        topic: str = TOPIC,
+        more: dict[str, Any] | None = None,
+        name: str = OURS,
+        others: Sequence[str] = (OTHER_TOPIC,),
+        **sections: Any,
+    ) -> None:
+        """``more``: what each message asks for besides. ``others``: topics that there are besides. ``sections``: settings that
+        differ from the defaults.
+        """
         self.name = name
-        self.topic, self.more, self.sections = topic, more or {}, sections
+        self.topic, self.more, self.others, self.sections = topic, more or {}, others, sections
 
     @contextmanager
     def open(self, server: Server) -> Iterator[Running]:
@@ -56,13 +72,13 @@ class Running:
 
     producer: Process
     dispatcher: Process
+    _connection: http.client.HTTPConnection
 
     def __init__(self, server: Server, service: Service) -> None:
         self._server, self._service = server, service
         self.keys = Keys("mss", 0)
         self._gone_cpu_s = 0.0
         self._workers: list[Process] = []
-        self._connection: http.client.HTTPConnection | None = None
 
     @contextmanager
     def process(self, kind: str, environment: dict[str, str] | None = None, profile: str = "") -> Iterator[Process]:
@@ -76,7 +92,10 @@ class Running:
             yield process
 
     def _settings(self, profile: str) -> dict[str, Any]:
-        topics = [{"Name": name, "Handler": "benchmarks.handlers"} for name in dict.fromkeys((self._service.topic, OTHER_TOPIC))]
+        topics = [
+            {"Name": name, "Handler": "benchmarks.handlers"}
+            for name in dict.fromkeys((self._service.topic, *self._service.others))
+        ]
         settings: dict[str, Any] = {
             "Redis": {"ConnectionString": self._server.url},
             "Producer": {"Port": 0},
@@ -99,6 +118,7 @@ class Running:
         self, count: int, size: int = 100, due: str = NOW, per_second: float = 0.0, first: int = 0, topic: str | None = None
     ) -> float:
         started_s = time.monotonic()
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)  # one that is quiet is closed
         for start in range(0, count, BATCH):
             numbers = range(start, min(start + BATCH, count))
             self._post(
@@ -114,11 +134,10 @@ class Running:
                     ]
                 )
             )
+        self._connection.close()
         return time.monotonic() - started_s
 
     def _post(self, body: bytes) -> None:
-        if self._connection is None:
-            self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self._connection.request("POST", "/messages/batch", body, {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
         said = answer.read()

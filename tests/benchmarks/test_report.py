@@ -274,7 +274,7 @@ def test_every_note_and_picture_has_its_place() -> None:
     """A note of a goal that is gone, or a picture of no section, would never be seen."""
     assert set(WHY_MISSED) <= {goal.what for goal in GOALS}
     assert {name for section in SECTIONS for name in section.pictures} == set(PICTURES)
-    assert {goal.benchmark for goal in GOALS} == set(SECTION)
+    assert {goal.benchmark for goal in GOALS} <= set(SECTION)
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,20 @@ def test_topics_come_from_the_environment_as_json(file: Path) -> None:
     assert (mail.handler, mail.retry.max_attempts, mail.retry.factor, mail.deadline_ms) == ("my.mail", 3, None, 500)
 
 
+def test_a_worker_runs_the_topics_that_it_is_told_or_all(file: Path) -> None:
+    """From the file, or from the environment as JSON."""
+    topics = [{"Name": name, "Handler": f"my.{name}"} for name in ("mail", "reports")]
+
+    every = load(file, {"Topics": topics})
+    some = load(file, {"Topics": topics, "Consumers": {"Topics": ["reports"]}})
+    others = load(file, {"Topics": topics, "Consumers": {"Topics": ["reports"]}}, Consumers__Topics='["mail", "echo"]')
+
+    assert list(every.run_topics()) == ["echo", "mail", "reports"]
+    assert list(some.run_topics()) == ["reports"]
+    assert list(others.run_topics()) == ["mail", "echo"]
+    assert list(some.all_topics()) == ["echo", "mail", "reports"]
+
+
 def test_what_is_not_ours_in_the_environment_is_left_alone(file: Path) -> None:
     """Other programs' variables are no settings of ours."""
     assert (
@@ -147,6 +161,9 @@ def test_what_is_not_ours_in_the_environment_is_left_alone(file: Path) -> None:
         ({"Topics": [{"Name": "a\n", "Handler": "m"}]}, "Topics[0].Name", r"'a\n'", "a letter and then"),
         ({"Topics": [{"Name": "a", "Handler": "m", "Retry": {"Max": 1}}]}, "Topics[0].Retry.Max", "1", "no such setting"),
         ({"Topics": [{"Name": "echo", "Handler": "m"}]}, "Topics", "echo", "built in"),
+        ({"Consumers": {"Topics": ["echo", "mail"]}}, "Consumers.Topics[1]", "mail", "expected one of echo"),
+        ({"Consumers": {"Topics": ["a b"]}}, "Consumers.Topics[0]", "'a b'", "a letter and then"),
+        ({"Consumers": {"Topics": "echo"}}, "Consumers.Topics", "'echo'", "expected a list, got a text"),
         ({"Topics": [{"Name": "a", "Handler": "m"}] * 2}, "Topics", "a", "each topic once"),
         ({"Producer": {"Host": "0.0.0.0"}}, "Producer.Host", "0.0.0.0", "Auth.Disabled"),
         ({"Producer": {"Host": "::"}}, "Producer.Host", "::", "Auth.Disabled"),
@@ -182,6 +199,8 @@ def test_a_wrong_file_is_refused_with_key_value_and_expectation(
         ("Auth__Disabled", "perhaps", "Auth.Disabled", "true or false"),
         ("Topics", "mail", "Topics", "JSON"),
         ("Topics", "{}", "Topics", "expected a list"),
+        ("Consumers__Topics", "echo", "Consumers__Topics", "JSON"),
+        ("Consumers__Topics", '["mail"]', "Consumers.Topics[0]", "expected one of echo"),
         ("Topics__0__Name", "mail", "Topics__0__Name", "given whole, as JSON"),
         ("Redis__", "x", "Redis__", "Redis__…"),
         ("Topics__", "[]", "Topics__", "given whole"),
