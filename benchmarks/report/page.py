@@ -26,7 +26,8 @@ make bench QUICK=1            shortened, for trying out
 """
 JUDGED = (
     "Each goal is a bound on a median, or on the worst run where it says every run. A ratio is that of two medians; its "
-    "least and most are what any two of the runs would give. Of several comparisons the worst decides and is shown."
+    "least and most are what any two of the runs would give. Ratios of growth are those of rounds measured in turn. Of several "
+    "comparisons the worst decides and is shown."
 )
 
 

@@ -104,9 +104,10 @@ class Service:
         for process in self.processes:
             await self.ready(process)
 
-    def spawn(self, service: str) -> Process:
+    def spawn(self, service: str, **settings: str) -> Process:
+        """One more process; ``settings``: its own, besides those of the service."""
         number = sum(1 for one in self.processes if one.name.startswith(service)) + 1
-        process = Process(service, f"{service}-{number}", self.environment, self.folder)
+        process = Process(service, f"{service}-{number}", {**self.environment, **settings}, self.folder)
         self.processes.append(process)
         return process
 

@@ -57,6 +57,26 @@ async def test_async_and_threaded_handlers_get_the_same_message(make_service: Ma
     assert all(one["started_ms"] >= one["due_ms"] for one in starts)
 
 
+async def test_workers_of_some_topics_alone_run_those_and_no_others(make_service: MakeService) -> None:
+    """What no worker runs waits, and is delivered when there is one."""
+    service = make_service()
+    await service.start(consumers=0)
+    first = service.spawn("consumers", Consumers__Topics='["work"]')
+    await service.ready(first)
+    batch: list[object] = [{"topic": topic, "body": {}} for topic in ("work", "async-work") for _ in range(10)]
+
+    _, accepted = await service.call("POST", "/messages/batch", batch)
+
+    await service.all_ended(10)
+    assert {one["pid"] for one in service.records("start")} == {first.pid}
+    second = service.spawn("consumers", Consumers__Topics='["async-work", "echo"]')
+    await service.all_ended(20)
+    starts = service.records("start")
+    assert sorted(one["id"] for one in starts) == sorted(accepted["ids"])
+    ran_by = {(one["id"].rsplit("-", 2)[0], one["pid"]) for one in starts}
+    assert ran_by == {("work", first.pid), ("async-work", second.pid)}
+
+
 async def test_two_dispatchers_and_four_workers_lose_and_double_nothing(make_service: MakeService) -> None:
     """Each of 2,000 messages spread over two seconds is started exactly once, none before its time."""
     service = make_service()
