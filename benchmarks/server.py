@@ -14,6 +14,8 @@ from cli.server import BundledServer
 
 OPTIONS = ("--appendfsync", "everysec")
 LOOK_S = 0.2
+REWRITE_S = 600.0
+"""The append-only file of ten million messages is written anew in less."""
 
 
 class Server:
@@ -60,17 +62,19 @@ class Server:
         return int(self.client.info("memory")["used_memory"])
 
     def rewrite_file(self) -> None:
-        """Writes the append-only file anew, and waits until that is done."""
+        """Writes the append-only file anew, and waits until that is done. Raises ``RuntimeError`` where that takes too long."""
         self._await_rewrite()
         self.client.bgrewriteaof()
         self._await_rewrite()
 
     def _await_rewrite(self) -> None:
-        while True:
+        until = time.monotonic() + REWRITE_S
+        while time.monotonic() < until:
             time.sleep(LOOK_S)
             found = self.client.info("persistence")
             if not (found["aof_rewrite_in_progress"] or found["aof_rewrite_scheduled"]):
                 return
+        raise RuntimeError("the append-only file is still being rewritten")
 
     def describe(self) -> dict[str, str]:
         """The build and its allocator."""

@@ -22,6 +22,8 @@ MANY_PENDING = "1,000,000 others pending"
 HERD = "100,000 in one millisecond"
 ONE_AT_A_TIME = "one at a time over 64 connections"
 BATCHES = "batches of 1,000"
+LEAST = 10_000
+"""So many are pending where growth begins."""
 SMALL_BODIES = tuple(f"100-byte bodies, {count} pending" for count in ("10,000", "1,000,000", "10,000,000"))
 
 
@@ -30,7 +32,7 @@ def pending(count: int) -> str:
     return f"{count:,} pending"
 
 
-LEAST_PENDING = pending(10_000)
+LEAST_PENDING = pending(LEAST)
 UP_TO_A_MILLION = (pending(100_000), pending(1_000_000))
 TEN_MILLION = pending(10_000_000)
 
@@ -40,9 +42,9 @@ def beside(case: str) -> str:
     return f"{LEAST_PENDING}, in turn with {case}"
 
 
-def lateness_case(rate: str, pending: str) -> str:
+def lateness_case(rate: str, others: str) -> str:
     """A case of B2."""
-    return f"{rate}, {pending}"
+    return f"{rate}, {others}"
 
 
 class Column(NamedTuple):

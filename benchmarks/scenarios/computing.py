@@ -18,20 +18,20 @@ RATE_PER_S, BUSY_PER_S = 200, 20
 SECONDS, QUICK_SECONDS = 10, 3
 MARGIN_S = 4.0
 LATE_S = 60.0
-CASES: dict[str, tuple[str, ...]] = {
-    "without them": ("not busy",),
-    "in one worker with them": ("",),
-    "in a worker of its own": ("not busy", "busy"),
+CASES: dict[str, tuple[int, tuple[str, ...]]] = {
+    "without them": (0, ("not busy",)),
+    "in one worker with them": (BUSY_PER_S, ("",)),
+    "in a worker of its own": (BUSY_PER_S, ("not busy", "busy")),
 }
-"""What the page calls it, and the profiles of the workers."""
+"""What the page calls it, how many of them come a second, and the profiles of the workers."""
 
 
 def run(plan: Plan) -> Iterator[Found]:
     seconds = plan.sized(SECONDS, QUICK_SECONDS)
     for _ in plan.rounds():
-        for case, profiles in CASES.items():
+        for case, (busy_per_s, profiles) in CASES.items():
             plan.doing(f"this service: {case}")
-            yield Line("B8", case, OURS, _measure(profiles, seconds, 0 if case == "without them" else BUSY_PER_S))
+            yield Line("B8", case, OURS, _measure(profiles, seconds, busy_per_s))
 
 
 def _measure(profiles: tuple[str, ...], seconds: int, busy_per_s: int) -> dict[str, float]:

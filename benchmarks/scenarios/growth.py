@@ -13,7 +13,7 @@ from typing import Any, Self
 from benchmarks.lateness_figures import lateness_figures
 from benchmarks.marks import create
 from benchmarks.plan import Found, Plan
-from benchmarks.report.names import beside, pending
+from benchmarks.report.names import LEAST, beside, pending
 from benchmarks.results import OURS, Line
 from benchmarks.scenarios.drain import drain
 from benchmarks.scenarios.lateness import lateness_ms
@@ -22,7 +22,6 @@ from benchmarks.subjects.service import TOPIC, Running, Service
 from benchmarks.subjects.subject import FAR
 from shared.store.scripts import DISPATCH
 
-LEAST = 10_000
 STEPS = (100_000, 1_000_000, 10_000_000)
 QUICK_MOST = 100_000
 COUNT, QUICK_COUNT = 20_000, 5_000
