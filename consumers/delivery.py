@@ -8,9 +8,9 @@ import time
 import msgspec
 
 from consumers.message import Message
-from consumers.policy import Policy
 from consumers.registry import Handler
 from shared.clock import RedisClock
+from shared.policy import Policy
 from shared.record import Record
 from shared.store.entries import Entry, Lease
 

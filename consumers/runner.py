@@ -16,11 +16,11 @@ from consumers.delivery import Delivery
 from consumers.held import Held
 from consumers.line import Line, Work
 from consumers.outcomes import Dead, Retry
-from consumers.policy import message_policy, topic_policy
 from consumers.pools import Pools
 from consumers.registry import Handler
 from consumers.verdict import describe, finished, lease_of, put_back, spent, unreadable, verdict
 from shared.logs import logger
+from shared.policy import message_policy, topic_policy
 from shared.record import NewerRecord, UnreadableRecord, decode_record
 from shared.settings import Settings
 from shared.store.entries import Entry, Lease, Settlement

@@ -6,17 +6,28 @@ import base64
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
-from producer.schemas import AttemptOut, MessageOut
+from producer.schemas import AttemptOut, MessageOut, Timed
 from shared.store.messages import View
 from shared.times import format_ms
+from shared.zones import format_local, zone_of
 
 _encode = msgspec.json.Encoder().encode
 
 
 def json_answer(content: object, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=_encode(content), status=status, headers={"Content-Type": "application/json", **(headers or {})})
+
+
+def local_out(asked: Timed, time_ms: int) -> str | UnsetType:
+    """That time as the zone's clocks show it, where a local time was asked for."""
+    return UNSET if asked.timezone is UNSET else format_local(time_ms, zone_of(asked.timezone))
+
+
+def message_answer(view: View, status: int = 200) -> web.Response:
+    """The message, with its entity tag."""
+    return json_answer(message_out(view), status, {"ETag": f'"{view.tag}"'})
 
 
 def message_out(view: View) -> MessageOut:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from producer.answers import json_answer, message_out
 from producer.context import STORE
-from producer.drafts import when
+from producer.drafts import due_from_now
 from producer.openapi import describe
 from producer.requests import durability, read_optional_json, rules
 from producer.schemas import DeadLetters, MessageOut, ReplayRequest
@@ -67,7 +67,6 @@ def _limit(text: str | None) -> int:
 )
 async def replay_dead_letter(request: web.Request) -> web.Response:
     asked, against = await read_optional_json(request, _replay, ReplayRequest()), rules(request)
-    due_ms, delay_ms = when(asked.deliver_at, asked.delay, against)
-    due_ms = against.now_ms + delay_ms if delay_ms is not None else due_ms or 0
+    due_ms = due_from_now(asked, against) or 0
     view = await dead_letters.replay(request.app[STORE], request.match_info["id"], due_ms, durability(request))
     return json_answer(message_out(view), 202)

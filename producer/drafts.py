@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import base64
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from producer.depth import MAX_DEPTH, is_too_deep
-from producer.schemas import EchoRequest, NewMessage
+from producer.schemas import EchoRequest, NewMessage, Timed
 from shared.errors import InvalidField
 from shared.record import NO_OPTIONS, Kind, Options, RetryOptions
 from shared.settings import ProducerSettings
 from shared.store.chunks import Draft
-from shared.times import format_ms, parse_delay_ms, parse_time_ms
+from shared.times import format_ms, parse_delay_ms, parse_local_ms, parse_time_ms
+from shared.zones import ZONE_EXPECTED, zone_of
 
 Value = TypeVar("Value")
+ALL_BITS = 2**64 - 1
+"""Of a draft's random bits, those with which it is due last."""
 _decode_text = msgspec.json.Decoder(str).decode
 
 
@@ -49,11 +53,26 @@ def message_draft(asked: NewMessage, rules: Rules) -> Draft:
     """Raises ``InvalidField``."""
     if asked.topic not in rules.topics:
         raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
-    due_ms, delay_ms = when(asked.deliver_at, asked.delay, rules)
+    due_ms, delay_ms = when(asked, rules)
     body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", _set(asked.content_type))
-    draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, _options(asked, body, rules))
+    options = _options(asked, body, rules)
+    if asked.spread is asked.expires_after is UNSET:
+        draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, options)
+    else:
+        draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, options, *_window(asked, rules))
+        _check_horizon("spread", draft.due_at(rules.now_ms, ALL_BITS), rules)
     _check_expiry(draft, rules)
     return draft
+
+
+def _window(asked: NewMessage, rules: Rules) -> tuple[int, int | None]:
+    """Its spread, and how long after its due time it expires, in milliseconds."""
+    expires_after_ms = None if asked.expires_after is UNSET else duration("expires_after", asked.expires_after, rules)
+    if expires_after_ms is not None and asked.expires_at is not UNSET:
+        raise InvalidField("expires_after", "expected either expires_at or expires_after, not both")
+    if expires_after_ms == 0:
+        raise InvalidField("expires_after", "expected at least a millisecond")
+    return (0 if asked.spread is UNSET else duration("spread", asked.spread, rules)), expires_after_ms
 
 
 def _check_expiry(draft: Draft, rules: Rules) -> None:
@@ -65,7 +84,7 @@ def _check_expiry(draft: Draft, rules: Rules) -> None:
     expires_ms = draft.options.expires_ms
     if expires_ms is None:
         return
-    due_ms = draft.due_ms or 0 if rules.repeatable else draft.due_at(rules.now_ms)
+    due_ms = (draft.due_ms or 0) + draft.spread_ms if rules.repeatable else draft.due_at(rules.now_ms, ALL_BITS)
     if expires_ms <= due_ms:
         earliest = "deliver_at" if draft.due_ms == due_ms else "the due time"
         raise InvalidField("expires_at", f"expected a time after {earliest} ({format_ms(due_ms)}); got {format_ms(expires_ms)}")
@@ -97,23 +116,59 @@ def _retry(asked: RetryOptions | UnsetType) -> RetryOptions | None:
     retry = _set(asked)
     if retry and retry.initial_ms is not None and retry.max_ms is not None and retry.max_ms < retry.initial_ms:
         raise InvalidField("retry.max_ms", f"expected at least initial_ms ({retry.initial_ms}); got {retry.max_ms}")
+    if retry and retry.delays_ms and not retry.initial_ms is retry.max_ms is retry.factor is None:
+        raise InvalidField("retry.delays_ms", "expected either delays_ms or initial_ms, max_ms and factor")
     return retry
 
 
-def when(deliver_at: str | float | UnsetType, delay: str | float | UnsetType, rules: Rules) -> tuple[int | None, int | None]:
-    """``(due time, None)``, ``(None, delay)``, or ``(None, None)`` where neither was given, in milliseconds."""
-    if deliver_at is not UNSET and delay is not UNSET:
-        raise InvalidField("delay", "expected either deliver_at or delay, not both")
-    if deliver_at is not UNSET:
-        return due_time("deliver_at", deliver_at, rules), None
-    if delay is UNSET:
-        return None, None
-    try:
-        delay_ms = parse_delay_ms(delay)
-    except ValueError as error:
-        raise InvalidField("delay", f"{error}; got {_shown(delay)}") from None
-    _check_horizon("delay", rules.now_ms + delay_ms, rules)
+def when(asked: Timed, rules: Rules) -> tuple[int | None, int | None]:
+    """``(due time, None)``, ``(None, delay)``, or ``(None, None)`` where no time was given, in milliseconds."""
+    if asked.delay is asked.deliver_at_local is asked.timezone is UNSET:  # nearly always
+        return (None if asked.deliver_at is UNSET else due_time("deliver_at", asked.deliver_at, rules)), None
+    given = [name for name in ("deliver_at", "delay", "deliver_at_local") if getattr(asked, name) is not UNSET]
+    if len(given) > 1:
+        raise InvalidField(given[-1], f"expected one of deliver_at, delay and deliver_at_local; got {' and '.join(given)}")
+    if asked.deliver_at_local is not UNSET:
+        return local_time("deliver_at_local", asked.deliver_at_local, zone_asked(asked.timezone, "deliver_at_local"), rules), None
+    if asked.timezone is not UNSET:
+        raise InvalidField("timezone", "expected deliver_at_local beside it: the other times need no zone")
+    delay_ms = duration("delay", asked.delay, rules)
     return None, delay_ms
+
+
+def due_from_now(asked: Timed, rules: Rules) -> int | None:
+    """The due time where a delay counts from now; ``None`` where no time was given."""
+    due_ms, delay_ms = when(asked, rules)
+    return due_ms if delay_ms is None else rules.now_ms + delay_ms
+
+
+def zone_asked(name: str | UnsetType, beside: str) -> ZoneInfo:
+    """Raises ``InvalidField`` where it is missing or none."""
+    if name is UNSET:
+        raise InvalidField("timezone", f"this field is required beside {beside}: {ZONE_EXPECTED}")
+    try:
+        return zone_of(name)
+    except ValueError as error:
+        raise InvalidField("timezone", f"{error}; got {_shown(name)}") from None
+
+
+def local_time(field: str, text: str, zone: ZoneInfo, rules: Rules) -> int:
+    try:
+        due_ms = parse_local_ms(text, zone)
+    except ValueError as error:
+        raise InvalidField(field, f"{error}; got {_shown(text)}") from None
+    _check_horizon(field, due_ms, rules)
+    return max(due_ms, 0)
+
+
+def duration(field: str, value: str | float | UnsetType, rules: Rules) -> int:
+    """Milliseconds; no longer than anything may be scheduled ahead."""
+    try:
+        duration_ms = parse_delay_ms(value)  # type: ignore[arg-type] # never unset here
+    except ValueError as error:
+        raise InvalidField(field, f"{error}; got {_shown(value)}") from None
+    _check_horizon(field, rules.now_ms + duration_ms, rules)
+    return duration_ms
 
 
 def due_time(field: str, value: str | float, rules: Rules) -> int:

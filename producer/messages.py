@@ -8,12 +8,12 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from producer.answers import json_answer, message_out
+from producer.answers import json_answer, local_out, message_answer
 from producer.context import SETTINGS, STORE
-from producer.drafts import body_of, message_draft, when
+from producer.drafts import body_of, due_from_now, message_draft
 from producer.limits import count_messages
 from producer.openapi import describe
-from producer.requests import JSON_TYPES, durability, idempotency_key, read_json, read_lines, rules
+from producer.requests import JSON_TYPES, durability, idempotency_key, if_match, read_json, read_lines, rules
 from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, MessageOut, NewMessage
 from shared.errors import InvalidField
 from shared.record import Options, Record
@@ -42,11 +42,14 @@ async def post_message(request: web.Request) -> web.Response:
     asked = await read_json(request, _new)
     draft = message_draft(asked, rules(request))
     accepted = await schedule(request.app[STORE], [draft], idempotency_key(request), durability(request))
+    due_ms = accepted.due_ms[0]
     answer = Accepted(
         id=accepted.ids[0],
         topic=asked.topic,
         status="scheduled",
-        deliver_at=format_ms(accepted.due_ms[0]),
+        deliver_at=format_ms(due_ms),
+        deliver_at_local=local_out(asked, due_ms),
+        expires_at=UNSET if draft.expires_after_ms is None else format_ms(due_ms + draft.expires_after_ms),
         durability=accepted.durability,
         deduplicated=accepted.deduplicated,
     )
@@ -97,10 +100,15 @@ def _drafts(request: web.Request, asked: list[NewMessage]) -> list[Draft]:
 
 
 @describe(
-    "One message: where it is and how it got there", tag="messages", scope="read", answers={200: MessageOut}, problems=(404, 503)
+    "One message: where it is and how it got there",
+    tag="messages",
+    scope="read",
+    answers={200: MessageOut},
+    problems=(404, 503),
+    tagged=True,
 )
 async def get_message(request: web.Request) -> web.Response:
-    return json_answer(message_out(await messages.get(request.app[STORE], request.match_info["id"])))
+    return message_answer(await messages.get(request.app[STORE], request.match_info["id"]))
 
 
 @describe(
@@ -112,20 +120,22 @@ async def get_message(request: web.Request) -> web.Response:
     answers={200: MessageOut},
     problems=(400, 404, 408, 409, 413, 415, 422, 503),
     durable=True,
+    tagged=True,
+    conditional=True,
 )
 async def patch_message(request: web.Request) -> web.Response:
     asked, against, store = await read_json(request, _change), rules(request), request.app[STORE]
-    due_ms, delay_ms = when(asked.deliver_at, asked.delay, against)
+    due_ms = due_from_now(asked, against)
     body = body_of(asked.body, asked.body_base64, asked.content_type, against)
     if body is None and asked.content_type is not UNSET:
         raise InvalidField("content_type", "expected a body beside it")
-    if body is None and due_ms is None and delay_ms is None:
-        raise InvalidField("", "expected at least one of deliver_at, delay, body and body_base64")
-    if delay_ms is not None:
-        due_ms = against.now_ms + delay_ms
+    if body is None and due_ms is None:
+        raise InvalidField("", "expected at least one of deliver_at, delay, deliver_at_local, body and body_base64")
     record = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
-    view = await messages.change(store, request.match_info["id"], due_ms=due_ms, body=record, asked=durability(request))
-    return json_answer(message_out(view))
+    view = await messages.change(
+        store, request.match_info["id"], due_ms=due_ms, body=record, asked=durability(request), tags=if_match(request)
+    )
+    return message_answer(view)
 
 
 @describe(
@@ -135,10 +145,11 @@ async def patch_message(request: web.Request) -> web.Response:
     answers={200: Cancelled},
     problems=(404, 409, 422, 503),
     durable=True,
+    conditional=True,
 )
 async def delete_message(request: web.Request) -> web.Response:
     message_id = request.match_info["id"]
-    reached = await messages.cancel(request.app[STORE], message_id, durability(request))
+    reached = await messages.cancel(request.app[STORE], message_id, durability(request), if_match(request))
     return json_answer(Cancelled(id=message_id, status="cancelled", durability=reached))
 
 
@@ -149,7 +160,9 @@ async def delete_message(request: web.Request) -> web.Response:
     answers={202: MessageOut},
     problems=(404, 409, 422, 503),
     durable=True,
+    tagged=True,
+    conditional=True,
 )
 async def deliver_message(request: web.Request) -> web.Response:
-    view = await messages.deliver_now(request.app[STORE], request.match_info["id"], durability(request))
-    return json_answer(message_out(view), 202)
+    view = await messages.deliver_now(request.app[STORE], request.match_info["id"], durability(request), if_match(request))
+    return message_answer(view, 202)

@@ -36,6 +36,7 @@ _WHY = {
     404: "There is no such message.",
     408: "The body did not arrive in time.",
     409: "Too late, or the idempotency key was used for something else.",
+    412: "It has changed since the `ETag` of `If-Match` was given out.",
     413: "Larger than a limit of the settings.",
     415: "Another media type than the one expected.",
     421: "Asked by another name than localhost, or from a page of another: without API keys only this machine is served.",
@@ -61,11 +62,14 @@ def describe(
     lines: bool = False,
     idempotent: bool = False,
     durable: bool = False,
+    tagged: bool = False,
+    conditional: bool = False,
     query: dict[str, tuple[Schema, str]] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Describes a handler by the classes of its request and its answers, and by the problems it may answer.
 
     ``scope``: what an API key needs for it; ``any`` key, or ``none`` at all.
+    ``tagged``: the answer carries an ``ETag``; ``conditional``: the request may carry ``If-Match``.
     ``example`` is a whole request that is accepted as it stands: Swagger UI would otherwise fill in every field at once.
     """
     _described.extend(kind for kind in (request, *answers.values()) if kind is not None)
@@ -82,8 +86,12 @@ def describe(
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     if durable:
         operation["parameters"].append(_DURABILITY)
+    if conditional:
+        operation["parameters"].append(_IF_MATCH)
+        problems = (*problems, 412)
     for status, kind in answers.items():
         headers = _LOCATION if idempotent and not lines else {}  # many messages have no one location
+        headers = headers | _ETAG if tagged else headers
         operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind, headers)
     for status in problems:
         operation["responses"][str(status)] = _problem(status)
@@ -119,6 +127,14 @@ _DURABILITY = {
         "503, and it may have been done."
     ),
 }
+_IF_MATCH = {
+    "in": "header",
+    "name": "If-Match",
+    "schema": {"type": "string", "minLength": 1, "example": "*"},
+    "description": (
+        "The `ETag` of an earlier answer: done only where nobody has changed it since, else the answer is 412. `*` matches any."
+    ),
+}
 _LINES = {
     "type": "string",
     "description": (
@@ -136,6 +152,7 @@ _REQUEST_ID = {
     }
 }
 _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the message can be looked at."}}
+_ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes with it: give it as `If-Match` to change just this."}}
 _CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`, and which scope is missing."}}
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds after which another try makes sense."}}
 

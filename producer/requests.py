@@ -16,21 +16,28 @@ from producer.schemas import PATTERNS, HeaderValue
 from shared.errors import InvalidField
 from shared.ids import LATEST_DUE_MS
 from shared.settings import Durability
+from shared.store.messages import Tags
 from shared.times import DELAY_EXPECTED, TIME_EXPECTED
 
 JSON_TYPES = frozenset({"application/json"})
 NDJSON_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
 IDEMPOTENCY_KEY = "Idempotency-Key"
 DURABILITY = "Durability"
+IF_MATCH = "If-Match"
 DAY_MS = 86_400_000
 _LEVELS: dict[str, Durability] = {level: level for level in get_args(Durability)}
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e]*)"')
+_TAGS = re.compile(r'\s*(?:W/)?"[\x21\x23-\x7e]*"\s*(?:,\s*(?:W/)?"[\x21\x23-\x7e]*"\s*)*')
 _TRACE = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _PATH = re.compile(r" - at (?:`key` in )?`\$(?P<path>[^`]*)`$")
 _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 _PATTERN = re.compile(r"`str` matching regex (?P<pattern>.*)", re.DOTALL)
 _GOT = re.compile(r"^Expected `int \| float \| str`, got `(\w+)`$")
-_WANTED = {"time": TIME_EXPECTED, "deliver_at": TIME_EXPECTED, "expires_at": TIME_EXPECTED, "delay": DELAY_EXPECTED}
+_WANTED = {
+    **dict.fromkeys(("time", "deliver_at", "expires_at"), TIME_EXPECTED),
+    **dict.fromkeys(("delay", "expires_after", "spread"), DELAY_EXPECTED),
+}
 _HEADER = re.compile(r"(?:\[(\d+)\]\.)?headers\[\.\.\.\]")
 _ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
 """One escape of a JSON text, read from its start; a whole surrogate pair is one."""
@@ -160,6 +167,19 @@ def idempotency_key(request: web.Request) -> str | None:
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidField(IDEMPOTENCY_KEY, "expected 1 to 255 visible ASCII characters")
     return key
+
+
+def if_match(request: web.Request) -> Tags:
+    """The entity tags of ``If-Match`` (RFC 9110, section 13.1.1), of which one has to be the present one; ``None``: any.
+
+    Weak ones match nothing. Raises ``InvalidField``.
+    """
+    given = request.headers.get(IF_MATCH)
+    if given is None or given.strip() == "*":
+        return None
+    if not _TAGS.fullmatch(given):
+        raise InvalidField(IF_MATCH, f"expected the ETag of an earlier answer, in its quotes; got {given[:80]!r}")
+    return frozenset(tag for weak, tag in _TAG.findall(given) if not weak)
 
 
 def durability(request: web.Request) -> Durability:

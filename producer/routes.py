@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from producer import dead_letters, echo, health, messages
+from producer import dead_letters, echo, health, messages, preview
 
-_AN_ID = "(?!batch$)[^/]+"
-"""``batch`` is none: another method there is refused as on any other path."""
+_AN_ID = "(?!(?:batch|preview)$)[^/]+"
+"""``batch`` and ``preview`` are none: another method there is refused as on any other path."""
 _MESSAGE = f"/messages/{{id:{_AN_ID}}}"
 
 ROUTES = (
     web.post("/echoAtTime", echo.echo_at_time),
     web.post("/messages", messages.post_message),
     web.post("/messages/batch", messages.post_batch),
+    web.post("/messages/preview", preview.preview_message),
     web.get(_MESSAGE, messages.get_message),
     web.patch(_MESSAGE, messages.patch_message),
     web.delete(_MESSAGE, messages.delete_message),

@@ -6,6 +6,7 @@ What a type cannot say (time formats, the horizon, known topics) is checked in `
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Annotated, Any
 
 import msgspec
@@ -40,6 +41,19 @@ DelayIn = Annotated[
     Annotated[str, _DURATION] | Annotated[int, _SECONDS] | Annotated[float, _SECONDS],
     Meta(description="Seconds, or a duration such as 1d2h30m10s250ms.", examples=["1h30m"]),
 ]
+FromNowIn = Annotated[DelayIn, Meta(description="From now: seconds, or a duration such as 1d2h30m10s250ms.")]
+LocalIn = Annotated[
+    str,
+    Meta(
+        description=(
+            "A date and time without an offset, as the clocks of `timezone` show it. One that they skip moves forward by what "
+            "was skipped; of one that they show twice it is the earlier."
+        ),
+        examples=["2030-01-31T09:00:00.250"],
+        extra_json_schema={"pattern": f"^{_DATE}[Tt ]{_CLOCK}$"},
+    ),
+]
+ZoneIn = Annotated[str, Meta(max_length=64, description="The IANA name of a time zone.", examples=["Europe/Berlin"])]
 TimeOut = Annotated[str, Meta(description="RFC 3339, UTC, milliseconds.", examples=["2030-01-31T08:00:00.250Z"])]
 Reached = Annotated[
     Durability, Meta(description="How safe it is by now: Redis has it, it is on Redis's disk, or its replicas have it.")
@@ -65,8 +79,23 @@ ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, example
 Base64 = Annotated[
     str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="], extra_json_schema={"format": "byte"})
 ]
-_ONE_TIME = {"required": ["deliver_at", "delay"]}
-_ONE_BODY = {"required": ["body", "body_base64"]}
+_WHENS = ("deliver_at", "delay", "deliver_at_local")
+
+
+def _both(first: str, second: str) -> dict[str, Any]:
+    return {"required": [first, second]}
+
+
+def _alone(first: str, second: str) -> dict[str, Any]:
+    return {"allOf": [{"required": [first]}, {"not": {"required": [second]}}]}
+
+
+_TWO_TIMES = [
+    *(_both(first, second) for first, second in combinations(_WHENS, 2)),
+    _alone("timezone", "deliver_at_local"),
+    _alone("deliver_at_local", "timezone"),
+]
+_TWO_BODIES = [_both("body", "body_base64")]
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,8 +122,17 @@ class EchoAnswer(Out, frozen=True):
     deduplicated: bool = False
 
 
-class NewMessage(In, frozen=True):
-    """A message to deliver. With neither ``deliver_at`` nor ``delay`` it is due at once."""
+class When(In, frozen=True):
+    """When to deliver: at most one of ``deliver_at``, ``delay``, and ``deliver_at_local`` with its ``timezone``."""
+
+    deliver_at: TimeIn | UnsetType = UNSET
+    delay: FromNowIn | UnsetType = UNSET
+    deliver_at_local: LocalIn | UnsetType = UNSET
+    timezone: ZoneIn | UnsetType = UNSET
+
+
+class Content(In, frozen=True, kw_only=True):
+    """What to deliver, and by which policy. A string as ``body`` is kept as text, anything else as the JSON that was sent."""
 
     topic: Annotated[str, Meta(description="A topic of the settings.", examples=["echo"], max_length=64)]
     body: (
@@ -106,10 +144,11 @@ class NewMessage(In, frozen=True):
     ) = UNSET
     body_base64: Base64 | UnsetType = UNSET
     content_type: ContentType | UnsetType = UNSET
-    deliver_at: TimeIn | UnsetType = UNSET
-    delay: DelayIn | UnsetType = UNSET
-    expires_at: (
-        Annotated[TimeIn, Meta(description="Not delivered from this time on; expired instead. After the due time.")] | UnsetType
+    expires_after: (
+        Annotated[DelayIn, Meta(description="Not delivered from so long after its due time on; expired instead.")] | UnsetType
+    ) = UNSET
+    spread: (
+        Annotated[DelayIn, Meta(description="The window after the due time in which it is delivered, evenly spread.")] | UnsetType
     ) = UNSET
     retry: RetryOptions | UnsetType = UNSET
     deadline_ms: (
@@ -138,39 +177,62 @@ class NewMessage(In, frozen=True):
     ) = UNSET
 
 
-class MessageChange(In, frozen=True):
-    """What to change of a waiting message; what is absent stays."""
+class NewMessage(Content, frozen=True):
+    """A message to deliver. With no time it is due at once."""
 
     deliver_at: TimeIn | UnsetType = UNSET
-    delay: Annotated[DelayIn, Meta(description="From now.")] | UnsetType = UNSET
+    delay: FromNowIn | UnsetType = UNSET
+    deliver_at_local: LocalIn | UnsetType = UNSET
+    timezone: ZoneIn | UnsetType = UNSET
+    expires_at: (
+        Annotated[TimeIn, Meta(description="Not delivered from this time on; expired instead. After the due time.")] | UnsetType
+    ) = UNSET
+
+
+Timed = When | NewMessage
+"""What carries the fields of ``When``: a struct has one base only."""
+
+
+class MessageChange(When, frozen=True):
+    """What to change of a waiting message; what is absent stays."""
+
     body: msgspec.Raw | UnsetType = UNSET
     body_base64: Base64 | UnsetType = UNSET
     content_type: ContentType | UnsetType = UNSET
 
 
-class ReplayRequest(In, frozen=True):
-    """When to deliver a dead letter again; at once with neither."""
-
-    deliver_at: TimeIn | UnsetType = UNSET
-    delay: DelayIn | UnsetType = UNSET
+class ReplayRequest(When, frozen=True):
+    """When to deliver a dead letter again; at once with no time."""
 
 
 RULES: dict[str, dict[str, Any]] = {
-    "NewMessage": {"not": {"anyOf": [_ONE_TIME, _ONE_BODY]}},
+    "NewMessage": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES, _both("expires_at", "expires_after")]}},
     "MessageChange": {
-        "not": {"anyOf": [_ONE_TIME, _ONE_BODY]},
-        "anyOf": [{"required": [name]} for name in ("deliver_at", "delay", "body", "body_base64")],
+        "not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES]},
+        "anyOf": [{"required": [name]} for name in (*_WHENS, "body", "body_base64")],
     },
-    "ReplayRequest": {"not": _ONE_TIME},
+    "ReplayRequest": {"not": {"anyOf": _TWO_TIMES}},
+    "RetryOptions": {"not": {"anyOf": [_both("delays_ms", name) for name in ("initial_ms", "max_ms", "factor")]}},
 }
 """For the description: which fields of a request go together. ``producer.drafts`` and the handlers refuse the rest."""
 
 
-class Accepted(Out, frozen=True):
+LocalOut = Annotated[
+    str,
+    Meta(
+        description="The same as the clocks of the zone that was asked for show it, with their offset.",
+        examples=["2030-01-31T09:00:00.250+01:00"],
+    ),
+]
+
+
+class Accepted(Out, frozen=True, kw_only=True):
     id: str
     topic: str
     status: str
     deliver_at: TimeOut
+    deliver_at_local: LocalOut | UnsetType = UNSET
+    expires_at: TimeOut | UnsetType = UNSET
     durability: Reached
     deduplicated: bool = False
 
@@ -180,6 +242,29 @@ class BatchAccepted(Out, frozen=True):
     ids: Annotated[tuple[str, ...], Meta(description="In the order of the request.")]
     durability: Reached
     deduplicated: bool = False
+
+
+class RetryOut(Out, frozen=True):
+    """An attempt that is made where all before it fail, each at once."""
+
+    attempt: int
+    earliest: TimeOut
+    latest: TimeOut
+
+
+class PreviewOut(Out, frozen=True, kw_only=True):
+    """What would become of a message; nothing is stored."""
+
+    topic: str
+    deliver_at: TimeOut
+    deliver_at_latest: Annotated[TimeOut | UnsetType, Meta(description="The end of its window, where it is spread.")] = UNSET
+    deliver_at_local: LocalOut | UnsetType = UNSET
+    expires_at: TimeOut | UnsetType = UNSET
+    deadline_ms: Annotated[int, Meta(description="How long the handler may run.")]
+    attempts: Annotated[
+        tuple[RetryOut, ...],
+        Meta(description="All that its policy allows, as if each took no time; the last may be past expiry."),
+    ]
 
 
 class AttemptOut(Out, frozen=True):

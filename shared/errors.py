@@ -5,6 +5,7 @@
 ├── ``InvalidField``      a caller sent something that cannot be accepted; names the field
 ├── ``NotFound``          there is no such message
 ├── ``TooLate``           the message is in a state that forbids the change
+├── ``Stale``             somebody else has changed it since the caller looked
 ├── ``Conflict``          an idempotency key was used before with another content
 └── ``Outage``            Redis refused or cannot be reached; wait and go on
 
@@ -61,6 +62,13 @@ class TooLate(ServiceError):
     def __init__(self, message_id: str, state: str, wanted: str) -> None:
         super().__init__(f"cannot {wanted} message {message_id!r}: it is {state}")
         self.state = state
+
+
+class Stale(ServiceError):
+    """It is not as the caller saw it: none of the entity tags that were given is that of now."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} has changed since: it does not match If-Match; look at it again")
 
 
 class Conflict(ServiceError):

@@ -48,6 +48,17 @@ class RetryOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
         Annotated[float, msgspec.Meta(ge=1, le=100, description="Each wait is this times the one before.", examples=[2])] | None
     ) = None
     jitter: Annotated[float, msgspec.Meta(ge=0, le=1, description="Share by which a wait varies.", examples=[0.2])] | None = None
+    delays_ms: (
+        Annotated[
+            tuple[Annotated[int, msgspec.Meta(ge=0, le=604_800_000)], ...],
+            msgspec.Meta(
+                max_length=100,
+                description="The waits themselves, instead of initial_ms, max_ms and factor; the last holds for all after it.",
+                examples=[[1000, 10_000, 60_000]],
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -32,6 +32,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Milliseconds = Annotated[int, Meta(ge=1, le=2_592_000_000)]
 MillisecondsOrNone = Annotated[int, Meta(ge=0, le=2_592_000_000)]
+Delays = Annotated[tuple[Annotated[int, Meta(ge=0, le=604_800_000)], ...], Meta(max_length=100)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="pascal"):
@@ -103,6 +104,8 @@ class RetrySettings(Section, frozen=True):
     max_ms: Annotated[int, Meta(ge=0, le=604_800_000)] = 300_000
     factor: Annotated[float, Meta(ge=1, le=100)] = 2.0
     jitter: Annotated[float, Meta(ge=0, le=1)] = 0.2
+    delays_ms: Delays = ()
+    """The waits themselves, instead of the formula; the last holds for all after it."""
 
 
 class RetentionSettings(Section, frozen=True):
@@ -154,6 +157,7 @@ class TopicRetrySettings(Section, frozen=True):
     max_ms: Annotated[int, Meta(ge=0, le=604_800_000)] | None = None
     factor: Annotated[float, Meta(ge=1, le=100)] | None = None
     jitter: Annotated[float, Meta(ge=0, le=1)] | None = None
+    delays_ms: Delays | None = None
 
 
 class TopicSettings(Section, frozen=True):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from shared.zones import instant_of, to_ms
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_IN_UTC = _EPOCH.replace(tzinfo=None)
@@ -22,6 +25,7 @@ TIME_EXPECTED = (
     "expected an ISO 8601 date and time such as 2030-01-31T09:00:00.250+01:00 (no offset means UTC), "
     "or a number of seconds or milliseconds since 1970"
 )
+LOCAL_EXPECTED = "expected a local date and time without an offset, such as 2030-01-31T09:00:00.250"
 DELAY_EXPECTED = "expected a number of seconds, or a duration such as 1d2h30m10s250ms"
 
 
@@ -39,18 +43,35 @@ def parse_time_ms(value: str | float) -> int:
 
 
 def _parse_iso_ms(text: str) -> int:
-    written = _ISO.fullmatch(text)
-    if written is None:
-        raise ValueError(TIME_EXPECTED)
     try:
-        moment = datetime.fromisoformat(text.upper())
+        moment = _parse_iso(text)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        microseconds = (moment - _EPOCH) // _MICROSECOND
+        return to_ms(moment)
     except (ValueError, OverflowError):
         raise ValueError(TIME_EXPECTED) from None
-    if written["finer"]:  # fromisoformat drops what is finer than a microsecond; a message must not be early by it either
-        microseconds += 1
-    return -(-microseconds // 1000)
+
+
+def parse_local_ms(text: str, zone: ZoneInfo) -> int:
+    """Milliseconds since the epoch of a local date and time in that zone; see ``shared.zones`` for gaps and folds.
+
+    Raises ``ValueError`` with what was expected.
+    """
+    try:
+        local = _parse_iso(text)
+        if local.tzinfo is None:
+            return to_ms(instant_of(local, zone))
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(LOCAL_EXPECTED)
+
+
+def _parse_iso(text: str) -> datetime:
+    """To a microsecond, rounded up: ``fromisoformat`` drops what is finer, and a message must not be early by it either."""
+    written = _ISO.fullmatch(text)
+    if written is None:
+        raise ValueError(text)
+    moment = datetime.fromisoformat(text.upper())
+    return moment + _MICROSECOND if written["finer"] else moment
 
 
 def parse_delay_ms(value: str | float) -> int:

@@ -26,10 +26,20 @@ class Draft(Struct, frozen=True):
     due_ms: int | None = None
     delay_ms: int = 0
     options: Options = NO_OPTIONS
+    spread_ms: int = 0
+    """The window after the due time in which it is delivered, evenly spread."""
+    expires_after_ms: int | None = None
+    """Past its due time."""
 
-    def due_at(self, accepted_ms: int) -> int:
-        """A time in the past is due when accepted."""
-        return accepted_ms + self.delay_ms if self.due_ms is None else max(self.due_ms, accepted_ms)
+    def due_at(self, accepted_ms: int, bits: int = 0) -> int:
+        """A time in the past is due when accepted. ``bits``: 64 random ones, which say where in the window."""
+        due_ms = accepted_ms + self.delay_ms if self.due_ms is None else max(self.due_ms, accepted_ms)
+        return due_ms + (bits * (self.spread_ms + 1) >> 64)
+
+    def options_at(self, due_ms: int) -> Options:
+        if self.expires_after_ms is None:
+            return self.options
+        return structs.replace(self.options, expires_ms=due_ms + self.expires_after_ms)
 
 
 Message = tuple[str, bytes]
@@ -65,9 +75,9 @@ def render(partitions: Sequence[Partition], first: int, drafts: Sequence[Draft],
         if chunk is None or not chunk.has_room(size_bytes):
             chunk = Chunk(partitions[(first + len(rendered.chunks)) % len(partitions)], {})
             rendered.chunks.append(chunk)
-        due_ms = draft.due_at(accepted_ms)
+        due_ms = draft.due_at(accepted_ms, bits)
         message_id = make_id(draft.topic, chunk.partition.number, due_ms, bits)
-        record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options))
+        record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options_at(due_ms)))
         chunk.topics.setdefault(draft.topic, []).append((first_score(due_ms, bits), record))
         chunk.count += 1
         chunk.size_bytes += size_bytes

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
 
-from shared.errors import NotFound, TooLate
+from shared.errors import InvalidField, NotFound, Stale, TooLate
 from shared.ids import parse_id
 from shared.record import Record, decode_record, encode_record
-from shared.settings import Durability
+from shared.settings import Durability, RetentionSettings
 from shared.store.keys import GROUP
 from shared.store.partition import Partition, Store
 from shared.store.scripts import CANCEL, CHANGE, GET
+from shared.times import format_ms
 
 CANCELLED_KEPT_MS = 60_000
 """A cancelled message is remembered at least this long, so that a repeated cancel gets the same answer."""
@@ -70,6 +72,22 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     finished: Finished | None = None
     durability: Durability | None = None
     """How safe the change is that gave this view; ``None`` where it is only a look."""
+
+    @property
+    def tag(self) -> str:
+        """Another one after every change of its record, its due time or its attempts, and when it is over."""
+        over = self.status if self.finished or self.died_ms else ""
+        seen = b"%b %d %d %b" % (over.encode(), self.due_ms, self.attempts, self.stored)
+        return blake2b(seen, digest_size=12).hexdigest()
+
+    @property
+    def lives(self) -> bool:
+        """Whether it may still be delivered without anybody's doing."""
+        return self.finished is None and not self.died_ms
+
+
+Tags = frozenset[str] | None
+"""Of which one has to be that of the message now; ``None`` where any will do."""
 
 
 class _Place(msgspec.Struct, frozen=True):
@@ -162,14 +180,37 @@ def _readable(stored: bytes) -> Record | None:
         return None
 
 
-async def cancel(store: Store, message_id: str, asked: Durability = "memory") -> Durability:
+async def cancel(store: Store, message_id: str, asked: Durability = "memory", tags: Tags = None) -> Durability:
     """Takes the message back: with a return it will not be delivered. Says how safe that is.
 
-    Raises ``NotFound``, ``TooLate``, ``NotSafe``, ``Outage``.
+    Raises ``NotFound``, ``TooLate``, ``Stale``, ``NotSafe``, ``Outage``.
     """
     place = _place(store, message_id)
-    keys, retention = place.partition.keys, store.settings.retention
-    answer, reached = await place.partition.run(
+    for _ in range(CHANGE_TRIES):
+        seen = await _matching(store, message_id, tags)
+        answer, reached = await _cancel(place, store.settings.retention, seen, asked)
+        if answer[0] == b"cancelled":
+            return reached
+        if answer[0] != b"stale":
+            await _refuse(store, message_id, "cancel")
+    raise TooLate(message_id, "being changed by others", "cancel")
+
+
+async def _matching(store: Store, message_id: str, tags: Tags) -> View | None:
+    """The message where it matches; ``None`` where any will do, and where it is over. Raises ``Stale``."""
+    if tags is None:
+        return None
+    seen = await get(store, message_id)
+    if not seen.lives:
+        return None
+    if seen.tag not in tags:
+        raise Stale(f"message {message_id!r}")
+    return seen
+
+
+async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None, asked: Durability) -> tuple[Any, Durability]:
+    keys, message_id = place.partition.keys, place.id
+    return await place.partition.run(
         CANCEL,
         [
             keys.index,
@@ -179,32 +220,63 @@ async def cancel(store: Store, message_id: str, asked: Durability = "memory") ->
             keys.errors(message_id),
             *keys.streams(place.topic),
         ],
-        [message_id, GROUP, max(retention.delivered_ms, CANCELLED_KEPT_MS), max(retention.max_delivered, CANCELLED_KEPT)],
+        [
+            message_id,
+            GROUP,
+            max(retention.delivered_ms, CANCELLED_KEPT_MS),
+            max(retention.max_delivered, CANCELLED_KEPT),
+            seen.stored if seen else "",
+            seen.due_ms if seen else "",
+        ],
         asked,
         b"cancelled",
     )
-    if answer[0] != b"cancelled":
-        await _refuse(store, message_id, "cancel")
-    return reached
+
+
+class _Fence(msgspec.Struct, frozen=True):
+    """What the caller has seen; empty where any will do."""
+
+    record: bytes = b""
+    due_ms: str = ""
+
+
+_NO_FENCE = _Fence()
 
 
 async def change(
-    store: Store, message_id: str, *, due_ms: int | None = None, body: Record | None = None, asked: Durability = "memory"
+    store: Store,
+    message_id: str,
+    *,
+    due_ms: int | None = None,
+    body: Record | None = None,
+    asked: Durability = "memory",
+    tags: Tags = None,
 ) -> View:
     """Another due time, or another body (that of ``body``: kind, bytes, content type), or both; the id stays.
 
-    Raises ``NotFound``, ``TooLate`` (the message is not waiting any more), ``NotSafe``, ``Outage``.
+    Raises ``NotFound``, ``TooLate`` (the message is not waiting any more), ``Stale``, ``InvalidField`` (it would expire before
+    that time), ``NotSafe``, ``Outage``.
     """
     due = "" if due_ms is None else str(due_ms)
     for _ in range(CHANGE_TRIES):
         seen = await get(store, message_id)
         if seen.status not in {"scheduled", "retrying"}:
             raise TooLate(message_id, seen.status, "change")
+        if tags is not None and seen.tag not in tags:
+            raise Stale(f"message {message_id!r}")
+        _check_expiry(seen, due_ms)
         record = _rewritten(seen, body) if body else b""
-        changed = await _change(store, message_id, due, record, seen.stored if body else b"", asked=asked)
+        fence = _Fence(seen.stored if body or tags else b"", str(seen.due_ms) if tags else "")
+        changed = await _change(store, message_id, due, record, fence, asked=asked)
         if changed is not None:
             return changed
     raise TooLate(message_id, "being changed by others", "change")
+
+
+def _check_expiry(seen: View, due_ms: int | None) -> None:
+    expires_ms = seen.record.options.expires_ms if seen.record else None
+    if due_ms is not None and expires_ms is not None and due_ms >= expires_ms:
+        raise InvalidField("", f"expected a due time before the message's expires_at ({format_ms(expires_ms)})")
 
 
 def _rewritten(seen: View, body: Record) -> bytes:
@@ -214,23 +286,37 @@ def _rewritten(seen: View, body: Record) -> bytes:
     return encode_record(Record(seen.id, seen.record.created_ms, body.kind, body.body, options))
 
 
-async def deliver_now(store: Store, message_id: str, asked: Durability = "memory") -> View:
-    """Makes a waiting message due at once. Raises ``NotFound``, ``TooLate`` (it is moving already), ``NotSafe``, ``Outage``."""
-    changed = await _change(store, message_id, "now", b"", b"", wanted="deliver", asked=asked)
-    assert changed is not None  # noqa: S101 - any record will do
-    return changed
+async def deliver_now(store: Store, message_id: str, asked: Durability = "memory", tags: Tags = None) -> View:
+    """Makes a waiting message due at once.
+
+    Raises ``NotFound``, ``TooLate`` (it is moving already), ``Stale``, ``NotSafe``, ``Outage``.
+    """
+    for _ in range(CHANGE_TRIES):
+        seen = await _matching(store, message_id, tags)
+        fence = _Fence(seen.stored, str(seen.due_ms)) if seen else _NO_FENCE
+        changed = await _change(store, message_id, "now", b"", fence, wanted="deliver", asked=asked)
+        if changed is not None:
+            return changed
+    raise TooLate(message_id, "being changed by others", "deliver")
 
 
 async def _change(
-    store: Store, message_id: str, due: str, record: bytes, seen: bytes, *, asked: Durability = "memory", wanted: str = "change"
+    store: Store,
+    message_id: str,
+    due: str,
+    record: bytes,
+    fence: _Fence = _NO_FENCE,
+    *,
+    asked: Durability = "memory",
+    wanted: str = "change",
 ) -> View | None:
-    """The message as the script left it; ``None`` where the record is not the one seen."""
+    """The message as the script left it; ``None`` where it is not the one seen."""
     place = _place(store, message_id)
     keys = place.partition.keys
     answer, reached = await place.partition.run(
         CHANGE,
         [keys.index, keys.due(place.topic), keys.errors(message_id)],
-        [message_id, keys.wake_channel, due, record, seen],
+        [message_id, keys.wake_channel, due, record, fence.record, fence.due_ms],
         asked,
         b"changed",
     )

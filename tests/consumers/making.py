@@ -9,12 +9,12 @@ from typing import Any
 
 from consumers.delivery import Delivery
 from consumers.message import Message
-from consumers.policy import Policy
 from consumers.registry import ERROR_BYTES, Handler
 from consumers.verdict import lease_of
 from shared.backoff import Backoff
 from shared.clock import RedisClock
 from shared.ids import make_id
+from shared.policy import Policy
 from shared.record import NO_OPTIONS, Options, Record, encode_record
 from shared.store.entries import Entry
 from shared.store.keys import Keys

@@ -129,7 +129,7 @@ BAD_FIELDS = [
     ({"topic": "work", "body_base64": 1}, "body_base64", "str"),
     ({"topic": "work", "content_type": "csv"}, "content_type", "media type"),
     ({"topic": "work", "content_type": "text/csv\r\nX: y"}, "content_type", "media type"),
-    ({"topic": "work", "deliver_at": 1, "delay": 1}, "delay", "not both"),
+    ({"topic": "work", "deliver_at": 1, "delay": 1}, "delay", "one of deliver_at, delay"),
     ({"topic": "work", "deliver_at": False}, "deliver_at", "since 1970; got bool"),
     ({"topic": "work", "deliver_at": None}, "deliver_at", "since 1970; got null"),
     ({"topic": "work", "delay": True}, "delay", "1d2h30m10s250ms; got bool"),

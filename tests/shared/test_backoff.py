@@ -46,6 +46,24 @@ def test_the_edges_are_whole_milliseconds_in_bounds(backoff: Backoff, failures: 
     assert backoff.delay_ms(failures) == expected
 
 
+def test_a_list_of_waits_is_followed_and_its_last_holds_on() -> None:
+    """Whatever the formula says; the jitter spreads these too, and the range is what it can become."""
+    exact = Backoff(1, 2, 3, 0, (1_000, 5, 60_000))
+    spread = Backoff(1, 2, 3, 0.1, (1_000,))
+
+    assert [exact.delay_ms(failures) for failures in (0, 1, 2, 3, 4, 1000)] == [1_000, 1_000, 5, 60_000, 60_000, 60_000]
+    assert [exact.range_ms(failures) for failures in (1, 9)] == [(1_000, 1_000), (60_000, 60_000)]
+    assert spread.range_ms(1) == (900, 1_100)
+    assert {900 <= spread.delay_ms(1) <= 1_100 for _ in range(100)} == {True}
+
+
+def test_the_range_is_where_every_wait_lies() -> None:
+    """Of the formula too, with its cap."""
+    backoff = Backoff(initial_ms=1_000, max_ms=2_100, factor=2, jitter=0.2)
+
+    assert [backoff.range_ms(failures) for failures in (1, 2)] == [(800, 1_200), (1_600, 2_100)]
+
+
 def test_an_outage_is_asked_about_again_soon() -> None:
     """Short at first, never more than two seconds: a Redis that is back is noticed."""
     assert OUTAGE.delay_ms(1) <= 65

@@ -159,7 +159,7 @@ async def _change(stage: Stage) -> Scene:
     now_ms = await stage.now_ms()
     (message_id,) = await stage.add(now_ms + HOUR_MS)
     when = str(now_ms + 2 * HOUR_MS)
-    call = await stage.call_of(lambda store: messages._change(store, message_id, when, b"", b""))
+    call = await stage.call_of(lambda store: messages._change(store, message_id, when, b""))
     return _scene(call, b"changed", b"changed", {message_id: "scheduled"})
 
 

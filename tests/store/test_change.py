@@ -140,9 +140,11 @@ async def test_a_record_that_is_not_the_one_seen_is_stale(stage: Stage, redis: C
     await messages.change(stage.store, message_id, body=body(b"other"))
     before = await contents(redis, prefix)
 
-    assert await messages._change(stage.store, message_id, "", seen + b"mine", seen) is None
+    assert await messages._change(stage.store, message_id, "", seen + b"mine", messages._Fence(seen)) is None
     assert await contents(redis, prefix) == before
-    assert await messages._change(stage.store, message_id, "", before["due:alpha"][0][0], seen) is not None, "a repeat"
+    assert await messages._change(stage.store, message_id, "", before["due:alpha"][0][0], messages._Fence(seen)) is not None, (
+        "a repeat"
+    )
     assert await contents(redis, prefix) == before
 
 
@@ -197,7 +199,7 @@ async def test_a_move_between_look_and_change_is_too_late(stage: Stage, redis: C
     before = await contents(redis, prefix)
 
     with pytest.raises(TooLate) as caught:
-        await messages._change(stage.store, message_id, "9999999999999", b"", b"")
+        await messages._change(stage.store, message_id, "9999999999999", b"")
 
     assert caught.value.state == "ready"
     assert await contents(redis, prefix) == before

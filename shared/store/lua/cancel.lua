@@ -5,6 +5,7 @@
 -- ARGV[1] message id  ARGV[2] group  ARGV[3] retention, ms  ARGV[4] most finished messages kept
 --
 -- Returns {'cancelled'}           it will not be delivered; also when it was cancelled before
+--         {'stale'}               record or due time are others than those seen: nothing is written
 --         {'running', consumer}   a worker holds it
 --         {'finished', what is kept}
 --         {'absent'}              none of these (a dead one is not to be cancelled either)
@@ -25,6 +26,10 @@ redis.call('LLEN', KEYS[5])
 local finished = redis.call('HGET', KEYS[3], id)
 local kind, a, b, c = locate(KEYS[1], KEYS[2], id)
 
+local function is_stale(record, due)
+  return ARGV[5] ~= '' and (record ~= ARGV[5] or due ~= tonumber(ARGV[6]))
+end
+
 local function finish(due, attempts)
   redis.call('HDEL', KEYS[1], id)
   redis.call('DEL', KEYS[5])
@@ -36,16 +41,18 @@ local function finish(due, attempts)
 end
 
 if kind == 'due' then
+  if is_stale(c, math.floor(tonumber(a))) then return {'stale'} end
   redis.call('ZREM', KEYS[2], c)
   return finish(math.floor(tonumber(a)), b)
 end
 if kind == 'stream' then
   for number = 6, #KEYS do
     if string.match(KEYS[number], '[^:]+$') == a then
-      local due, attempts = entry_fields(KEYS[number], b)
+      local due, attempts, record = entry_fields(KEYS[number], b)
       local consumer = lease(KEYS[number], ARGV[2], b)
       if consumer then return {'running', consumer} end
       if due then
+        if is_stale(record, due) then return {'stale'} end
         redis.call('XDEL', KEYS[number], b)
         return finish(due, attempts)
       end

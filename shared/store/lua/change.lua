@@ -5,9 +5,10 @@
 -- ARGV[3] new due time, ms (a past one is now); 'now'; '' keeps it
 -- ARGV[4] new record (of the same id); '' keeps it
 -- ARGV[5] the record the caller has seen; '' where any will do
+-- ARGV[6] the due time the caller has seen, ms; '' where any will do
 --
 -- Returns {'changed', score, record, attempts and deferrals, {errors}}
---         {'stale'}            the record is another than the one seen: nothing is written
+--         {'stale'}            the record or the due time is another than the one seen: nothing is written
 --         {'moved'}            it is in its stream: too late
 --         {'absent'}           it is not waiting
 --
@@ -24,6 +25,7 @@ if kind ~= 'due' then return {'absent'} end
 
 local record = ARGV[4] ~= '' and ARGV[4] or member
 if ARGV[5] ~= '' and ARGV[5] ~= member and record ~= member then return {'stale'} end
+if ARGV[6] ~= '' and tonumber(ARGV[6]) ~= math.floor(tonumber(score)) then return {'stale'} end
 local fresh = tonumber(score)
 if ARGV[3] ~= '' then
   local now, wanted = now_ms(), ARGV[3] == 'now' and 0 or tonumber(ARGV[3])

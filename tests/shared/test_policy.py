@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from consumers.policy import Policy, message_policy, topic_policy
+import msgspec
+
 from shared.backoff import Backoff
+from shared.policy import Policy, message_policy, topic_policy
 from shared.record import NO_OPTIONS, Options, RetryOptions
 from shared.settings import (
     ConsumersSettings,
@@ -67,3 +69,15 @@ def test_a_message_comes_before_its_topic_and_the_topic_before_the_service() -> 
     policy = message_policy(topic_policy(SERVICE, OWN), Options(retry=RetryOptions(max_attempts=2)))
 
     assert (policy.max_attempts, policy.backoff.initial_ms, policy.backoff.max_ms) == (2, 0, 9_000)
+
+
+def test_a_list_of_waits_and_a_formula_replace_each_other() -> None:
+    """Whoever asks last is followed: a message's formula ends its topic's list, its list its topic's formula."""
+    listed = topic_policy(SERVICE, msgspec.structs.replace(OWN, retry=TopicRetrySettings(delays_ms=(1, 2))))
+    formula = message_policy(listed, Options(retry=RetryOptions(initial_ms=7)))
+
+    assert (listed.backoff.delays_ms, listed.backoff.jitter) == ((1, 2), 0.1)
+    assert (formula.backoff.delays_ms, formula.backoff.initial_ms) == ((), 7)
+    assert message_policy(formula, Options(retry=RetryOptions(delays_ms=(3,), jitter=0))).backoff.range_ms(1) == (3, 3)
+    assert message_policy(listed, Options(retry=RetryOptions(max_attempts=9))).backoff.delays_ms == (1, 2)
+    assert topic_policy(msgspec.structs.replace(SERVICE, retry=RetrySettings(delays_ms=(5,))), PLAIN).backoff.delays_ms == (5,)
