@@ -61,6 +61,8 @@ class Delivery(msgspec.Struct, eq=False):
             options.headers,
             options.labels,
             options.trace,
+            options.schedule,
+            options.occurrence_ms,
         )
 
     def past_deadline(self, now_s: float) -> bool:

@@ -30,6 +30,10 @@ class Message(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     trace: str | None
     """W3C ``traceparent`` of the request that made the message."""
+    schedule: str | None = None
+    """Id of the recurring schedule that made it."""
+    occurrence_ms: int | None = None
+    """Which of its runs it is: when it was to occur, the same for every attempt."""
 
     @property
     def text(self) -> str:

@@ -1,4 +1,7 @@
-"""Moves due messages, partition by partition and topic by topic. Asks Redis only where something is due as far as is known."""
+"""Moves due messages, partition by partition and topic by topic, and makes those of recurring schedules before.
+
+Asks Redis only where something is due as far as is known.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import time
 from typing import NamedTuple
 
 from dispatcher.agenda import NEVER, NOW, Agenda, Place
+from dispatcher.recurring import Recurring
 from shared.logs import logger
 from shared.settings import DispatcherSettings
 from shared.store import due
+from shared.store.keys import SCHEDULES
 from shared.store.partition import Partition
 
 FULL_STREAM_WAIT_MS = 20
@@ -36,7 +41,8 @@ class Forwarder:
     def __init__(self, partitions: list[Partition], topics: list[str], settings: DispatcherSettings) -> None:
         self._partitions = partitions
         self._settings = settings
-        self.agenda = Agenda((partition.number, topic) for partition in partitions for topic in topics)
+        self.agenda = Agenda((partition.number, topic) for partition in partitions for topic in (SCHEDULES, *topics))
+        self.recurring = Recurring()
         self.moved = 0
         """Messages moved since the start."""
 
@@ -58,7 +64,25 @@ class Forwarder:
             if not due:
                 return
             for place, at_s in due:
-                await self._move(partition, place, _await(at_s))
+                asked_s = _await(at_s)
+                if place[1] == SCHEDULES:
+                    await self._recur(partition, place)
+                else:
+                    await self._move(partition, place, asked_s)
+
+    async def _recur(self, partition: Partition, place: Place) -> None:
+        """Makes the messages of recurring schedules whose time has come; notes when to look again at these and their topics."""
+        self.agenda.take(place)
+        again_s = NOW  # where it fails
+        try:
+            look = await self.recurring.look(partition)
+            for topic in look.topics:
+                self.agenda.sooner((partition.number, topic), NOW)
+            again_s = NEVER if look.next_ms is None else partition.clock.monotonic_s(look.next_ms)
+            if look.wait_s:
+                again_s = max(again_s, time.monotonic() + look.wait_s)
+        finally:
+            self.agenda.sooner(place, again_s)
 
     async def _move(self, partition: Partition, place: Place, asked_s: float) -> None:
         """Moves one batch, and notes when to look at the topic again."""

@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from producer.schemas import AttemptOut, MessageOut, Timed
+from shared.record import Record
 from shared.store.messages import View
 from shared.times import format_ms
 from shared.zones import format_local, zone_of
@@ -50,8 +51,7 @@ def message_out(view: View) -> MessageOut:
     if record is None:
         return _unreadable_out(view)
     options = record.options
-    readable = record.kind != "base64"
-    text = record.body if record.kind == "json" else _encode(record.body.decode("utf-8", "replace")) if readable else b""
+    body, body_base64 = body_out(record)
     return MessageOut(
         id=view.id,
         topic=view.topic,
@@ -63,8 +63,8 @@ def message_out(view: View) -> MessageOut:
         worker=view.worker,
         reason=view.reason,
         errors=_errors(view),
-        body=msgspec.Raw(text) if readable else UNSET,
-        body_base64=UNSET if readable else base64.b64encode(record.body).decode(),
+        body=body,
+        body_base64=body_base64,
         content_type=record.content_type,
         expires_at=UNSET if options.expires_ms is None else format_ms(options.expires_ms),
         retry=options.retry or UNSET,
@@ -73,8 +73,18 @@ def message_out(view: View) -> MessageOut:
         labels=options.labels,
         headers=options.headers or UNSET,
         flow_key=options.flow_key or "",
+        schedule=options.schedule or "",
+        occurrence=UNSET if options.occurrence_ms is None else format_ms(options.occurrence_ms),
         durability=view.durability or UNSET,
     )
+
+
+def body_out(record: Record) -> tuple[msgspec.Raw | UnsetType, str | UnsetType]:
+    """A body as JSON or text, or else as base64."""
+    if record.kind == "base64":
+        return UNSET, base64.b64encode(record.body).decode()
+    text = record.body if record.kind == "json" else _encode(record.body.decode("utf-8", "replace"))
+    return msgspec.Raw(text), UNSET
 
 
 def _unreadable_out(view: View) -> MessageOut:

@@ -9,7 +9,7 @@ from producer.answers import json_answer, message_out
 from producer.context import STORE
 from producer.drafts import due_from_now
 from producer.openapi import describe
-from producer.requests import durability, read_optional_json, rules
+from producer.requests import durability, page_limit, read_optional_json, rules
 from producer.schemas import DeadLetters, MessageOut, ReplayRequest
 from shared.errors import InvalidField
 from shared.store import dead_letters
@@ -35,7 +35,7 @@ _replay = msgspec.json.Decoder(ReplayRequest)
     problems=(422, 503),
 )
 async def list_dead_letters(request: web.Request) -> web.Response:
-    limit, cursor = _limit(request.query.get("limit")), request.query.get("cursor")
+    limit, cursor = page_limit(request, PAGE, LARGEST_PAGE), request.query.get("cursor")
     unknown = set(request.query) - {"limit", "cursor", "topic"}
     if unknown:
         raise InvalidField(min(unknown), "there is no such parameter; expected limit, cursor or topic")
@@ -44,14 +44,6 @@ async def list_dead_letters(request: web.Request) -> web.Response:
         items=tuple(message_out(view) for view in page.letters), total=page.total, next_cursor=page.next_cursor or ""
     )
     return json_answer(answer)
-
-
-def _limit(text: str | None) -> int:
-    if text is None:
-        return PAGE
-    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= LARGEST_PAGE:
-        raise InvalidField("limit", f"expected 1 to {LARGEST_PAGE}; got {text[:40]!r}")
-    return int(text)
 
 
 @describe(

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from producer.depth import MAX_DEPTH, is_too_deep
-from producer.schemas import EchoRequest, NewMessage, Timed
+from producer.schemas import Content, EchoRequest, NewMessage, Timed
 from shared.errors import InvalidField
 from shared.record import NO_OPTIONS, Kind, Options, RetryOptions
 from shared.settings import ProducerSettings
@@ -51,25 +51,34 @@ def echo_draft(asked: EchoRequest, rules: Rules) -> Draft:
 
 def message_draft(asked: NewMessage, rules: Rules) -> Draft:
     """Raises ``InvalidField``."""
-    if asked.topic not in rules.topics:
-        raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
     due_ms, delay_ms = when(asked, rules)
-    body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", _set(asked.content_type))
-    options = _options(asked, body, rules)
-    if asked.spread is asked.expires_after is UNSET:
-        draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, options)
-    else:
-        draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms or 0, options, *_window(asked, rules))
-        _check_horizon("spread", draft.due_at(rules.now_ms, ALL_BITS), rules)
+    expires_ms = None if asked.expires_at is UNSET else due_time("expires_at", asked.expires_at, rules)
+    draft = content_draft(asked, rules, due_ms, delay_ms or 0, expires_ms)
     _check_expiry(draft, rules)
     return draft
 
 
-def _window(asked: NewMessage, rules: Rules) -> tuple[int, int | None]:
+def content_draft(
+    asked: Content, rules: Rules, due_ms: int | None = None, delay_ms: int = 0, expires_ms: int | None = None
+) -> Draft:
+    """What is to be delivered, whenever that is. Raises ``InvalidField``."""
+    if asked.topic not in rules.topics:
+        raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
+    body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", _set(asked.content_type))
+    options = _options(asked, body, rules, expires_ms)
+    if asked.spread is asked.expires_after is UNSET:
+        return Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms, options)
+    spread_ms, expires_after_ms = _window(asked, rules)
+    if expires_after_ms is not None and expires_ms is not None:
+        raise InvalidField("expires_after", "expected either expires_at or expires_after, not both")
+    draft = Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms, options, spread_ms, expires_after_ms)
+    _check_horizon("spread", draft.due_at(rules.now_ms, ALL_BITS), rules)
+    return draft
+
+
+def _window(asked: Content, rules: Rules) -> tuple[int, int | None]:
     """Its spread, and how long after its due time it expires, in milliseconds."""
     expires_after_ms = None if asked.expires_after is UNSET else duration("expires_after", asked.expires_after, rules)
-    if expires_after_ms is not None and asked.expires_at is not UNSET:
-        raise InvalidField("expires_after", "expected either expires_at or expires_after, not both")
     if expires_after_ms == 0:
         raise InvalidField("expires_after", "expected at least a millisecond")
     return (0 if asked.spread is UNSET else duration("spread", asked.spread, rules)), expires_after_ms
@@ -94,15 +103,15 @@ def _traced(rules: Rules) -> Options:
     return NO_OPTIONS if rules.trace is None else Options(trace=rules.trace)
 
 
-def _options(asked: NewMessage, body: Body, rules: Rules) -> Options:
-    if asked.retry is asked.deadline_ms is asked.expires_at is asked.retention_ms is UNSET and (
-        asked.flow_key is asked.labels is asked.headers is asked.content_type is UNSET
+def _options(asked: Content, body: Body, rules: Rules, expires_ms: int | None) -> Options:
+    if asked.retry is asked.deadline_ms is asked.retention_ms is asked.flow_key is UNSET and (
+        asked.labels is asked.headers is asked.content_type is UNSET and expires_ms is None
     ):
         return _traced(rules)  # most messages: of a batch, thousands
     return Options(
         retry=_retry(asked.retry),
         deadline_ms=_set(asked.deadline_ms),
-        expires_ms=None if asked.expires_at is UNSET else due_time("expires_at", asked.expires_at, rules),
+        expires_ms=expires_ms,
         retention_ms=_set(asked.retention_ms),
         flow_key=_set(asked.flow_key),
         labels=_set(asked.labels) or (),

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from producer.refusal import Refusal, title_of
 from producer.schemas import Problem
-from shared.errors import Conflict, InvalidField, NotFound, Outage, ServiceError, Stale, TooLate
+from shared.errors import AlreadyThere, Conflict, InvalidField, NotFound, Outage, ServiceError, Stale, TooLate
 from shared.logs import logger
 from shared.store.accept import NotStored, Unconfirmed
 from shared.store.commit import NotSafe
@@ -104,7 +104,7 @@ def _refusal(request: web.Request, error: ServiceError) -> web.Response:
         return problem(request, error.status, str(shown), field=shown.field)
     if isinstance(error, NotFound):
         return problem(request, 404, str(error))
-    if isinstance(error, TooLate):
+    if isinstance(error, (TooLate, AlreadyThere)):
         return problem(request, 409, str(error))
     if isinstance(error, Stale):
         return problem(request, 412, str(error), field="If-Match")

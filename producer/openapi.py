@@ -17,7 +17,8 @@ from aiohttp import web
 from aiohttp_apispec import AiohttpApiSpec, docs
 from apispec import APISpec
 
-from producer.schemas import RULES, Problem
+from producer import schedule_schemas, schemas
+from producer.schemas import Problem
 from shared.settings import TEXT_END
 from shared.version import VERSION
 
@@ -33,9 +34,9 @@ _WHY = {
     400: "No JSON.",
     401: "No API key, or one that is not known.",
     403: "The API key does not have the scope.",
-    404: "There is no such message.",
+    404: "There is no such thing.",
     408: "The body did not arrive in time.",
-    409: "Too late, or the idempotency key was used for something else.",
+    409: "Too late, or there already, or the idempotency key was used for something else.",
     412: "It has changed since the `ETag` of `If-Match` was given out.",
     413: "Larger than a limit of the settings.",
     415: "Another media type than the one expected.",
@@ -90,7 +91,8 @@ def describe(
         operation["parameters"].append(_IF_MATCH)
         problems = (*problems, 412)
     for status, kind in answers.items():
-        headers = _LOCATION if idempotent and not lines else {}  # many messages have no one location
+        made_one = status == HTTPStatus.CREATED or (idempotent and not lines)  # many messages have no one location
+        headers = _LOCATION if made_one else {}
         headers = headers | _ETAG if tagged else headers
         operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind, headers)
     for status in problems:
@@ -151,7 +153,7 @@ _REQUEST_ID = {
         ),
     }
 }
-_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where the message can be looked at."}}
+_LOCATION = {"Location": {"schema": {"type": "string"}, "description": "Where it can be looked at."}}
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Changes with it: give it as `If-Match` to change just this."}}
 _CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string"}, "description": "`Bearer`, and which scope is missing."}}
 _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds after which another try makes sense."}}
@@ -207,8 +209,9 @@ class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untype
         super().__init__(url="/openapi.json", swagger_path="/docs", static_path="/docs/static", **info)
         self.spec = APISpec(openapi_version="3.0.3", plugins=(), **info)
         _, components = msgspec.json.schema_components(_described, ref_template=_REFERENCE)
+        rules = schemas.RULES | schedule_schemas.RULES
         for name, schema in components.items():
-            self.spec.components.schema(name, _as_openapi_3_0(schema) | RULES.get(name, {}))
+            self.spec.components.schema(name, _as_openapi_3_0(schema) | rules.get(name, {}))
         if keyed:
             self.spec.components.security_scheme(_SECURITY, {"type": "http", "scheme": "bearer", "description": _KEYS})
 

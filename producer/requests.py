@@ -9,10 +9,11 @@ from typing import Any, TypeVar, get_args
 import msgspec
 from aiohttp import web
 
+from producer import schedule_schemas, schemas
 from producer.context import SETTINGS, STORE, TOPICS
 from producer.drafts import Rules
 from producer.load import read_body
-from producer.schemas import PATTERNS, HeaderValue
+from producer.schemas import HeaderValue
 from shared.errors import InvalidField
 from shared.ids import LATEST_DUE_MS
 from shared.settings import Durability
@@ -35,12 +36,13 @@ _NAMED = re.compile(r"(?:unknown|missing required) field `(?P<name>[^`]*)`")
 _PATTERN = re.compile(r"`str` matching regex (?P<pattern>.*)", re.DOTALL)
 _GOT = re.compile(r"^Expected `int \| float \| str`, got `(\w+)`$")
 _WANTED = {
-    **dict.fromkeys(("time", "deliver_at", "expires_at"), TIME_EXPECTED),
-    **dict.fromkeys(("delay", "expires_after", "spread"), DELAY_EXPECTED),
+    **dict.fromkeys(("time", "deliver_at", "expires_at", "start", "end", "after"), TIME_EXPECTED),
+    **dict.fromkeys(("delay", "expires_after", "spread", "every", "catch_up_within"), DELAY_EXPECTED),
 }
 _HEADER = re.compile(r"(?:\[(\d+)\]\.)?headers\[\.\.\.\]")
 _ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
 """One escape of a JSON text, read from its start; a whole surrogate pair is one."""
+_PATTERNS = schemas.PATTERNS | schedule_schemas.PATTERNS
 _any = msgspec.json.Decoder(msgspec.Raw)
 
 
@@ -141,7 +143,7 @@ def explained(text: str) -> InvalidField:
         detail = "there is no such field" if "unknown" in detail else "this field is required"
     pattern = _PATTERN.search(detail)
     if pattern:
-        detail = f"expected {PATTERNS[ast.literal_eval(pattern['pattern'])]}"
+        detail = f"expected {_PATTERNS[ast.literal_eval(pattern['pattern'])]}"
     wanted, got = _WANTED.get(path.rpartition(".")[2]), _GOT.search(detail)
     if wanted and got:
         detail = f"{wanted}; got {got[1]}"
@@ -196,3 +198,13 @@ def trace_context(request: web.Request) -> str | None:
     """W3C ``traceparent``; one of another form is ignored, as its specification asks."""
     trace = request.headers.get("traceparent")
     return trace if trace and _TRACE.fullmatch(trace) else None
+
+
+def page_limit(request: web.Request, default: int, largest: int) -> int:
+    """How many a page may hold. Raises ``InvalidField``."""
+    text = request.query.get("limit")
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= largest:
+        raise InvalidField("limit", f"expected 1 to {largest}; got {text[:40]!r}")
+    return int(text)

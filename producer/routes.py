@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
 
-from producer import dead_letters, echo, health, messages, preview
+from producer import dead_letters, echo, health, messages, preview, schedules
 
 _AN_ID = "(?!(?:batch|preview)$)[^/]+"
 """``batch`` and ``preview`` are none: another method there is refused as on any other path."""
+_SCHEDULE = "/schedules/{id:(?!preview$)[^/]+}"
 _MESSAGE = f"/messages/{{id:{_AN_ID}}}"
 
 ROUTES = (
@@ -21,6 +24,16 @@ ROUTES = (
     web.post("/messages/{id}/deliver", messages.deliver_message),
     web.get("/dead-letters", dead_letters.list_dead_letters),
     web.post("/dead-letters/{id}/replay", dead_letters.replay_dead_letter),
+    web.get("/schedules", schedules.list_schedules),
+    web.post("/schedules", schedules.post_schedule),
+    web.post("/schedules/preview", schedules.preview_schedule),
+    web.get(_SCHEDULE, schedules.get_schedule),
+    web.put(_SCHEDULE, schedules.put_schedule),
+    web.patch(_SCHEDULE, schedules.patch_schedule),
+    web.delete(_SCHEDULE, schedules.delete_schedule),
+    web.post("/schedules/{id}/pause", schedules.pause_schedule),
+    web.post("/schedules/{id}/resume", schedules.resume_schedule),
+    web.post("/schedules/{id}/run", schedules.run_schedule),
     web.get("/health", health.health),
     web.get("/health/live", health.live),
     web.get("/health/ready", health.ready),
@@ -30,4 +43,4 @@ ROUTES = (
 
 def path_of(route: web.RouteDef) -> str:
     """A route's path as the description has it."""
-    return route.path.replace(f":{_AN_ID}", "")
+    return re.sub(r"\{id:.*?\}(?=$|/)", "{id}", route.path)

@@ -73,6 +73,16 @@ PATTERNS = {
 """Each pattern in words, for the caller whose text does not fit."""
 
 Label = Annotated[str, Meta(min_length=1, max_length=64, pattern=_LABEL, examples=["invoice"])]
+FlowKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=_FLOW_KEY,
+        description="Kept with the message; without effect yet.",
+        examples=["customer-7"],
+    ),
+]
 HeaderName = Annotated[str, Meta(pattern=_HEADER_NAME)]
 HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE, examples=["value"])]
 ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, examples=["text/csv"])]
@@ -162,19 +172,7 @@ class Content(In, frozen=True, kw_only=True):
     ) = UNSET
     labels: Annotated[tuple[Label, ...], Meta(max_length=20)] | UnsetType = UNSET
     headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
-    flow_key: (
-        Annotated[
-            str,
-            Meta(
-                min_length=1,
-                max_length=128,
-                pattern=_FLOW_KEY,
-                description="Kept with the message; without effect yet.",
-                examples=["customer-7"],
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    flow_key: FlowKey | UnsetType = UNSET
 
 
 class NewMessage(Content, frozen=True):
@@ -310,6 +308,8 @@ class MessageOut(Out, frozen=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] | UnsetType = UNSET
     flow_key: str = ""
+    schedule: Annotated[str, Meta(description="The recurring schedule that made it.")] = ""
+    occurrence: Annotated[TimeOut | UnsetType, Meta(description="Which of its runs it is.")] = UNSET
     durability: Annotated[Reached | UnsetType, Meta(description="How safe the change is that was asked for.")] = UNSET
 
 

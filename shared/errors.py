@@ -6,6 +6,7 @@
 ├── ``NotFound``          there is no such message
 ├── ``TooLate``           the message is in a state that forbids the change
 ├── ``Stale``             somebody else has changed it since the caller looked
+├── ``AlreadyThere``      there is a schedule of that id
 ├── ``Conflict``          an idempotency key was used before with another content
 └── ``Outage``            Redis refused or cannot be reached; wait and go on
 
@@ -50,18 +51,25 @@ class InvalidField(ServiceError):
 
 
 class NotFound(ServiceError):
-    """There is no message of that id, or it was finished and its retention has passed."""
+    """There is no message (or schedule) of that id, or it was finished and its retention has passed."""
 
-    def __init__(self, message_id: str) -> None:
-        super().__init__(f"there is no message {message_id!r}")
+    def __init__(self, of_id: str, kind: str = "message") -> None:
+        super().__init__(f"there is no {kind} {of_id!r}")
 
 
 class TooLate(ServiceError):
     """The message exists, but its state (decided by the script) forbids what was asked."""
 
-    def __init__(self, message_id: str, state: str, wanted: str) -> None:
-        super().__init__(f"cannot {wanted} message {message_id!r}: it is {state}")
+    def __init__(self, of_id: str, state: str, wanted: str, kind: str = "message") -> None:
+        super().__init__(f"cannot {wanted} {kind} {of_id!r}: it is {state}")
         self.state = state
+
+
+class AlreadyThere(ServiceError):
+    """There is a schedule of that id already."""
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"there is a schedule {schedule_id!r} already; PUT replaces it, PATCH changes it")
 
 
 class Stale(ServiceError):

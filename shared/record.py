@@ -74,6 +74,10 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     content_type: str | None = None
+    schedule: str | None = None
+    """Id of the recurring schedule that made the message."""
+    occurrence_ms: int | None = None
+    """Which of its occurrences it is."""
     trace: str | None = None
     """W3C trace context (``traceparent``) of the request that made the message."""
 

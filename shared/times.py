@@ -89,6 +89,16 @@ def parse_delay_ms(value: str | float) -> int:
     return math.ceil(round(value * 1000, 3))
 
 
+def format_delay(delay_ms: int) -> str:
+    """As ``parse_delay_ms`` reads it: ``1d2h30m10s250ms``, ``0ms``."""
+    parts = []
+    for unit, size_ms in _UNITS_MS.items():
+        count, delay_ms = divmod(delay_ms, size_ms)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0ms"
+
+
 def format_ms(time_ms: int) -> str:
     """RFC 3339, UTC, with milliseconds: ``2030-01-31T08:00:00.250Z``."""
     return f"{(_EPOCH_IN_UTC + timedelta(milliseconds=time_ms)).isoformat('T', 'milliseconds')}Z"

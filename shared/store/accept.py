@@ -22,6 +22,7 @@ from shared.store.chunks import Draft, Rendered, digest_of, render
 from shared.store.groups import NotBegun
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
+from shared.store.placing import partition_of
 from shared.store.storing import Stored, store_chunk, store_together
 
 
@@ -90,7 +91,7 @@ async def _schedule_with(
 ) -> tuple[Accepted, list[tuple[Partition, str]]]:
     """With a key. Beside the answer, the idempotency records that were left."""
     key_digest = blake2b(idempotency_key.encode(), digest_size=20).hexdigest()
-    first = _partition_of(key_digest, len(store.partitions))
+    first = partition_of(key_digest, len(store.partitions))
     seed, accepted_ms = secrets.token_bytes(8), await _now_ms(store.partitions[first])
     digest, ttl_ms = digest_of(drafts), store.settings.producer.idempotency_ms
     rendered = render(store.partitions, first, drafts, seed, accepted_ms)
@@ -154,11 +155,6 @@ async def _now_ms(partition: Partition) -> int:
         except Outage as outage:
             raise NotStored(outage) from outage
     return partition.clock.now_ms()
-
-
-def _partition_of(key_digest: str, partitions: int) -> int:
-    """Where a key's record lies (rendezvous hashing): with more partitions, most keys stay where they were."""
-    return max(range(partitions), key=lambda number: blake2b(f"{key_digest} {number}".encode(), digest_size=8).digest())
 
 
 def _chunk_key(key_digest: str, number: int, seed: bytes) -> str:

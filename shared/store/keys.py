@@ -36,6 +36,10 @@ class Keys:
         """STRING that is gone a millisecond after it was written: what a wait for safety waits for."""
         self.trial = f"{self._base}:trial"
         """STRING on which a process tries, when it starts, whether it may run each command of the scripts."""
+        self.schedules = f"{self._base}:schedules"
+        """ZSET of the ids of all recurring schedules, all of score 0: in the order of the ids."""
+        self.schedules_next = f"{self._base}:schedules:next"
+        """ZSET of the ids of those that are active, by the millisecond of their next occurrence."""
         self.wake_channel = f"{self._base}:wake"
         """Pub/Sub channel: ``<topic> <due ms>`` of a message that became its topic's earliest."""
 
@@ -54,6 +58,14 @@ class Keys:
         """LIST of the errors (JSON) of a message's failed attempts, oldest first."""
         return f"{self._base}:errors:{message_id}"
 
+    def schedule(self, schedule_id: str) -> str:
+        """HASH of a recurring schedule: its definition (JSON), the record that its messages are made from, where it stands."""
+        return f"{self._base}:schedule:{schedule_id}"
+
+    def runs(self, schedule_id: str) -> str:
+        """LIST ``<occurrence ms> <message id>`` of what it made, oldest first."""
+        return f"{self._base}:schedule:{schedule_id}:runs"
+
     def idempotency(self, digest: str, chunk: int = 0) -> str:
         """STRING ``<request digest> <seed> <accepted ms>`` of an idempotency key, one per chunk of a large request."""
         return f"{self._base}:idempotency:{digest}" + (f":{chunk}" if chunk else "")
@@ -65,6 +77,10 @@ class Keys:
     def parked(self, topic: str, flow_key: str) -> str:
         """ZSET of due messages that wait for a place of their flow key."""
         return f"{self._base}:parked:{topic}:{flow_key}"
+
+
+SCHEDULES = "*schedules"
+"""In place of a topic in a wake-up: no topic can have that name."""
 
 
 def topic_of_stream(stream: str) -> str:

@@ -60,4 +60,10 @@ CHANGE = Script("change")
 REPLAY = Script("replay")
 TRIM = Script("trim")
 RATE = Script("rate")
-ALL = (SCHEDULE, DISPATCH, SETTLE, RENEW, CLAIM, HAND_BACK, LEAVE, GET, CANCEL, CHANGE, REPLAY, TRIM, RATE)
+PUT_SCHEDULE = Script("put_schedule")
+DELETE_SCHEDULE = Script("delete_schedule")
+FIRE = Script("fire")
+ALL = (
+    SCHEDULE, DISPATCH, SETTLE, RENEW, CLAIM, HAND_BACK, LEAVE, GET, CANCEL, CHANGE, REPLAY, TRIM, RATE,
+    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE,
+)  # fmt: skip

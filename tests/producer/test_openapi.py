@@ -81,13 +81,13 @@ async def test_a_request_is_described_as_it_is_validated(api: Api, value: object
     assert answer.status == (202 if valid else 422), answer.content
 
 
-@pytest.mark.leaves("due", "index", "errors")
+@pytest.mark.leaves("due", "index", "errors", "schedule")
 async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> None:
     """ "Try it out" succeeds: each described request body is answered with success, and carries the headers described with it."""
     waiting = await api.accepted("/messages", {"topic": "echo", "delay": "1h"})
     dead = await api.accepted("/messages", {"topic": "work"})
     await stages.bury(await stages.run("work"), "of no use", "an error")
-    ids = {"/dead-letters/{id}/replay": dead["id"], "/messages/{id}": waiting["id"]}
+    ids = {"/dead-letters/{id}/replay": dead["id"], "/messages/{id}": waiting["id"], "/schedules/{id}": "of-an-example"}
 
     tried = set()
     for path, item in api.description.document["paths"].items():
@@ -97,7 +97,7 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
                 data = (example if isinstance(example, str) else json.dumps(example)).encode()
                 url = path.replace("{id}", ids.get(path, ""))
                 answer = await api.call(method.upper(), url, data=data, headers={"Content-Type": media_type})
-                assert answer.status in {200, 202}, (path, answer.content)
+                assert answer.status in {200, 201, 202}, (path, answer.content)
                 described = operation["responses"][str(answer.status)]["headers"]
                 assert {name.lower() for name in described} <= set(answer.headers)
                 tried.add((method, path, media_type))
@@ -109,6 +109,10 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
         ("post", "/messages/preview", JSON),
         ("patch", "/messages/{id}", JSON),
         ("post", "/dead-letters/{id}/replay", JSON),
+        ("post", "/schedules", JSON),
+        ("post", "/schedules/preview", JSON),
+        ("put", "/schedules/{id}", JSON),
+        ("patch", "/schedules/{id}", JSON),
     }
 
 
@@ -128,7 +132,7 @@ async def test_the_headers_of_answers_are_described(api: Api) -> None:
         for status in operation["responses"]
     }
     assert found["X-Request-Id"] == answers
-    assert found["Location"] == {"post /echoAtTime 202", "post /messages 202"}
+    assert found["Location"] == {"post /echoAtTime 202", "post /messages 202", "post /schedules 201", "put /schedules/{id} 201"}
     assert found["Retry-After"] == {one for one in answers if one.endswith(" 503") and "/health" not in one}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.settings import RetentionSettings
-from shared.store import accept, dead_letters, due, messages, rates, scripts
+from shared.store import accept, dead_letters, due, firing, messages, rates, schedules, scripts
 from shared.store.chunks import Draft
 from shared.store.rates import Limit
 from shared.store.scripts import Argument, Script
@@ -170,6 +170,37 @@ async def _replay(stage: Stage) -> Scene:
     return _scene(call, b"replayed", b"absent", {message_id: "scheduled"})
 
 
+async def _put_schedule(stage: Stage) -> Scene:
+    await stage.schedule("hourly")
+    seen = await schedules.get(stage.store, "hourly")
+    call = await stage.call_of(lambda store: schedules.change(store, seen, stage.wanted(every_ms=2 * HOUR_MS), "new"))
+    return _scene(call, [b"put"], [b"put"], {})
+
+
+async def _delete_schedule(stage: Stage) -> Scene:
+    await stage.schedule("hourly")
+    await stage.fire("hourly")
+    call = await stage.call_of(lambda store: schedules.delete(store, "hourly"))
+    return _scene(call, [b"deleted"], [b"absent"], {})
+
+
+def _fire(*, overlaps: bool, first: bytes) -> Callable[[Stage], Awaitable[Scene]]:
+    async def build(stage: Stage) -> Scene:
+        await stage.schedule("hourly", overlap="skip")
+        before = await stage.fire("hourly")
+        if not overlaps:
+            await messages.cancel(stage.store, before)
+        await stage.make_due("hourly")
+        seen = await schedules.get(stage.store, "hourly")
+        call = await stage.call_of(lambda store: firing.fire(store.partitions[0], seen))
+        after = {before: "scheduled" if overlaps else "cancelled"}
+        if not overlaps:
+            after[str(call.arguments[11])] = "scheduled"
+        return _scene(call, first, b"stale", after)
+
+    return build
+
+
 async def _trim(stage: Stage) -> Scene:
     over = await _delivered(stage)
     await stage.client.zadd(stage.keys.finished_expiry, {over: 1})
@@ -223,5 +254,9 @@ PLAYS = {
     "change": Play(scripts.CHANGE, _change, "ZREM", summary=_first),
     "replay": Play(scripts.REPLAY, _replay, "ZREM", summary=_first),
     "trim": Play(scripts.TRIM, _trim, "ZREM"),
+    "put_schedule": Play(scripts.PUT_SCHEDULE, _put_schedule, "HSET"),
+    "delete_schedule": Play(scripts.DELETE_SCHEDULE, _delete_schedule, "ZREM"),
+    "fire": Play(scripts.FIRE, _fire(overlaps=False, first=b"fired"), "ZADD", summary=_first),
+    "fire skipped": Play(scripts.FIRE, _fire(overlaps=True, first=b"skipped"), "ZADD", summary=_first),
     "rate": Play(scripts.RATE, _rate, summary=_room),
 }

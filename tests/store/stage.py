@@ -14,13 +14,15 @@ from typing import Any
 from shared.errors import NotFound
 from shared.ids import make_id, parse_id
 from shared.record import NO_OPTIONS, Options, Record, encode_record
+from shared.recurrence import Definition, Rule
 from shared.settings import Settings
-from shared.store import due, messages
+from shared.store import due, firing, messages, schedules
 from shared.store.connect import Client
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease, Settlement
 from shared.store.keys import GROUP, Keys
 from shared.store.partition import Store
+from shared.store.schedules import Schedule, Wanted
 from shared.store.scripts import SCHEDULE, Argument
 
 TOPICS = ("alpha", "beta")
@@ -43,7 +45,13 @@ class Call(Exception):
 
 
 class _Catcher:
-    """Stands where a client stands, to learn a script's call as the store makes it."""
+    """Stands before a client, to learn a script's call as the store makes it. What is only read is read."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
 
     def set_response_callback(self, *_ignored: object) -> None:
         """Answers are of no interest here."""
@@ -144,6 +152,29 @@ class Stage:
         found = await self.client.zrange(self.keys.due(topic), 0, -1, withscores=True)
         return {member.split(b" ")[0].decode(): score for member, score in found}
 
+    def wanted(self, every_ms: int = HOUR_MS, status: str = "active", **more: Any) -> Wanted:
+        """What a schedule is to be; ``more`` of its definition."""
+        definition = Definition(rule=Rule(every_ms=every_ms, anchor_ms=1), topic="alpha", **more)
+        return Wanted(definition=definition, template=Record("", 0, "text", b"again"), status=status)
+
+    async def schedule(self, schedule_id: str, **more: Any) -> Schedule:
+        """A recurring schedule of that id, as ``wanted``."""
+        return await schedules.create(self.store, schedule_id, self.wanted(**more), f"first of {schedule_id}")
+
+    async def make_due(self, schedule_id: str) -> int:
+        """Its next occurrence becomes one of the past, after those that were made. Its time."""
+        seen = await schedules.get(self.store, schedule_id)
+        at_ms = max(seen.last_occurrence_ms, await self.now_ms() - 5_000) + 1
+        await self.client.zadd(self.keys.schedules_next, {schedule_id: at_ms})
+        await self.client.hset(self.keys.schedule(schedule_id), "next", at_ms)
+        return at_ms
+
+    async def fire(self, schedule_id: str) -> str:
+        """Makes one message of a schedule by its rule. Its id."""
+        await self.make_due(schedule_id)
+        await firing.fire(self.partition, await schedules.get(self.store, schedule_id))
+        return (await schedules.get(self.store, schedule_id)).last_id
+
     async def status(self, message_id: str) -> str:
         try:
             return (await messages.get(self.store, message_id)).status
@@ -153,7 +184,7 @@ class Stage:
     async def call_of(self, act: Callable[[Store], Awaitable[object]]) -> Call:
         """The script's call that a function of the store makes, caught before it is sent."""
         store = Store(self.store.settings, "catcher")
-        store.partitions = [replace(self.partition, client=_Catcher())]
+        store.partitions = [replace(self.partition, client=_Catcher(self.client))]
         try:
             await act(store)
         except Call as call:
