@@ -100,6 +100,11 @@ def _alone(first: str, second: str) -> dict[str, Any]:
     return {"allOf": [{"required": [first]}, {"not": {"required": [second]}}]}
 
 
+def _list_and(name: str) -> dict[str, Any]:
+    """Both given, and neither as ``null``."""
+    return {**_both("delays_ms", name), "properties": {"delays_ms": {"type": "array"}, name: {"type": "number"}}}
+
+
 _TWO_TIMES = [
     *(_both(first, second) for first, second in combinations(_WHENS, 2)),
     _alone("timezone", "deliver_at_local"),
@@ -204,13 +209,14 @@ class ReplayRequest(When, frozen=True):
 
 
 RULES: dict[str, dict[str, Any]] = {
+    "Content": {"not": {"anyOf": _TWO_BODIES}},
     "NewMessage": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES, _both("expires_at", "expires_after")]}},
     "MessageChange": {
         "not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES]},
         "anyOf": [{"required": [name]} for name in (*_WHENS, "body", "body_base64")],
     },
     "ReplayRequest": {"not": {"anyOf": _TWO_TIMES}},
-    "RetryOptions": {"not": {"anyOf": [_both("delays_ms", name) for name in ("initial_ms", "max_ms", "factor")]}},
+    "RetryOptions": {"not": {"anyOf": [_list_and(name) for name in ("initial_ms", "max_ms", "factor")]}},
 }
 """For the description: which fields of a request go together. ``producer.drafts`` and the handlers refuse the rest."""
 

@@ -32,6 +32,9 @@ _BEYOND_DESCRIPTION = re.compile(
     r"expected one of echo, work; got"  # topics are no stranger's business, and the description is public
     r"|Producer\.HorizonDays|expected an ISO 8601 date|expected a time after|expected at least initial_ms"
     r"|expected header names of|expected a body beside it|expected the next_cursor of an earlier page"
+    r"|expected the name of an IANA time zone|expected a local date|expected a cron expression|expected at least a millisecond"
+    r"|expected at least 100 ms|expected a rule that has a run to come|expected a time not before start"
+    r"|does not match If-Match|before the message's expires_at|the same in all zones|expected the ETag of an earlier answer"
 )
 _KEY = re.compile("[!-~]{1,240}")
 _REJECTED_POSITIVE = "ST202"
@@ -59,7 +62,7 @@ class Found:
 def fuzz(url: str, ids: Sequence[str], *, examples: int, seed: int | None = None) -> Found:
     """Tries every operation with about so many requests; without a seed always with the same. Blocks.
 
-    ``ids``: of messages that exist; most requests about one message are about one of these.
+    ``ids``: of messages that exist, and of schedules; most requests about one are about one of these.
     """
     config = schemathesis.Config.from_dict(_settings(ids, examples, seed))
     schemathesis.openapi.media_type(NDJSON, _lines)
@@ -100,11 +103,21 @@ def _settings(ids: Sequence[str], examples: int, seed: int | None) -> dict[str, 
         "generation": generation,
         "request-timeout": TIMEOUT_S,
         "continue-on-failure": True,
-        "dictionaries": {"ids": {"values": list(ids)}, "topics": {"values": ["echo", "work"]}},
+        "dictionaries": {
+            "ids": {"values": list(ids)},
+            "topics": {"values": ["echo", "work"]},
+            "crons": {"values": ["@daily", "*/5 * * * *", "0 30 2 * * MON-FRI"]},
+            "zones": {"values": ["UTC", "Europe/Berlin", "America/St_Johns"]},
+            "tags": {"values": ["*", '"0123456789abcdef"']},
+        },
         "parameters": {
             "path.id": {"dictionary": "ids", "probability": 0.8},
             "body.topic": {"dictionary": "topics", "probability": 0.9},
             "body.[*].topic": {"dictionary": "topics", "probability": 0.9},
+            "body.message.topic": {"dictionary": "topics", "probability": 0.9},
+            "body.cron": {"dictionary": "crons", "probability": 0.9},
+            "body.timezone": {"dictionary": "zones", "probability": 0.9},
+            "header.If-Match": {"dictionary": "tags", "probability": 0.9},
         },
         "phases": {"examples": {"enabled": False}},  # tests/producer/test_openapi.py tries every example
         "checks": {"enabled": False, **{name: {"enabled": True} for name in _CHECKS}},

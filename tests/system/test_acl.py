@@ -83,7 +83,7 @@ async def test_the_service_does_everything_as_that_user_and_uses_every_command_o
     service.http.headers["Authorization"] = keyed.header
     await service.start(consumers=2)
 
-    for act in (_callers, _idempotency, _durability, _failures, _limits):
+    for act in (_callers, _schedules, _idempotency, _durability, _failures, _limits):
         await act(service, keyed)
     await _workers_that_go(service, guarded)
     await _upkeep(url, guarded)
@@ -108,6 +108,24 @@ async def _callers(service: Service, _keyed: Keyed) -> None:
     status, health = await service.call("GET", "/health")
     assert (status, health["status"], health.get("reasons", [])) == (200, "ok", [])
     assert "warnings" not in health, "CONFIG GET is allowed"
+
+
+async def _schedules(service: Service, _keyed: Keyed) -> None:
+    """One that runs, twice by its rule and once beside it; look, list, pause, delete."""
+    schedule = {"every": "100ms", "max_runs": 2, "message": {"topic": "work"}}
+    assert (await service.call("PUT", "/schedules/quick", schedule))[0] == 201
+    assert (await service.call("POST", "/schedules/quick/run"))[0] == 202
+
+    async def ended() -> Any:
+        _, found = await service.call("GET", "/schedules/quick")
+        return found if found["status"] == "ended" else None
+
+    found = await eventually(ended, what="it has run twice")
+    for run in found["past_runs"]:
+        await delivered(service, run["message_id"])
+    assert [one["id"] for one in (await service.call("GET", "/schedules"))[1]["items"]] == ["quick"]
+    assert (await service.call("POST", "/schedules/quick/pause"))[0] == 200
+    assert (await service.call("DELETE", "/schedules/quick"))[0] == 200
 
 
 async def _idempotency(service: Service, _keyed: Keyed) -> None:
