@@ -10,11 +10,12 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from producer.depth import MAX_DEPTH, is_too_deep
-from producer.schemas import Content, EchoRequest, NewMessage, Timed
+from producer.schemas import Content, EchoRequest, NewMessage, ReplayRequest, Timed
 from shared.errors import InvalidField
-from shared.record import NO_OPTIONS, Kind, Options, RetryOptions
+from shared.record import NO_OPTIONS, Kind, Options, Record, RetryOptions
 from shared.settings import ProducerSettings
 from shared.store.chunks import Draft
+from shared.store.dead_letters import Change
 from shared.times import format_ms, parse_delay_ms, parse_local_ms, parse_time_ms
 from shared.zones import ZONE_EXPECTED, zone_of
 
@@ -193,6 +194,15 @@ def _check_horizon(field: str, due_ms: int, rules: Rules) -> None:
     if due_ms > rules.latest_ms:
         days = rules.limits.horizon_days
         raise InvalidField(field, f"expected a time at most {days} days ahead (Producer.HorizonDays)")
+
+
+def replay_change(asked: ReplayRequest, rules: Rules) -> Change:
+    """What of a dead letter is to be another. Raises ``InvalidField``."""
+    body = body_of(asked.body, asked.body_base64, asked.content_type, rules)
+    if body is None and asked.content_type is not UNSET:
+        raise InvalidField("content_type", "expected a body beside it")
+    other = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
+    return Change(other, _retry(asked.retry), _set(asked.deadline_ms))
 
 
 def body_of(

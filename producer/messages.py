@@ -8,18 +8,21 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from producer.answers import json_answer, local_out, message_answer
+from producer.answers import json_answer, local_out, message_answer, message_out
 from producer.context import SETTINGS, STORE
 from producer.drafts import body_of, due_from_now, message_draft
+from producer.filters import MESSAGE_QUERY, page_asked
 from producer.limits import count_messages
 from producer.openapi import describe
 from producer.requests import JSON_TYPES, durability, idempotency_key, if_match, read_json, read_lines, rules
-from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, MessageOut, NewMessage
+from producer.schemas import Accepted, BatchAccepted, Cancelled, MessageChange, MessageOut, Messages, NewMessage
 from shared.errors import InvalidField
 from shared.record import Options, Record
 from shared.store import messages
 from shared.store.accept import schedule
 from shared.store.chunks import Draft
+from shared.store.listing.filter import STATES
+from shared.store.listing.pages import list_messages
 from shared.times import format_ms
 
 _new = msgspec.json.Decoder(NewMessage)
@@ -97,6 +100,23 @@ def _drafts(request: web.Request, asked: list[NewMessage]) -> list[Draft]:
         except InvalidField as error:
             raise error.inside(f"[{number}]") from None
     return drafts
+
+
+@describe(
+    "Messages of a state, in the order of their times. Where few fit, a page comes short, or empty, and has a cursor",
+    tag="messages",
+    scope="read",
+    query={
+        "state": ({"type": "string", "enum": list(STATES), "default": "waiting"}, "`waiting`: both scheduled and retrying."),
+        **MESSAGE_QUERY,
+    },
+    answers={200: Messages},
+    problems=(422, 503),
+)
+async def list_some(request: web.Request) -> web.Response:
+    wanted, order, limit, cursor = page_asked(request, "waiting", "oldest", rules(request))
+    page = await list_messages(request.app[STORE], wanted, limit, cursor, order=order)
+    return json_answer(Messages(items=tuple(message_out(view) for view in page.views), next_cursor=page.next_cursor or ""))
 
 
 @describe(

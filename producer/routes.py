@@ -6,23 +6,31 @@ import re
 
 from aiohttp import web
 
-from producer import dead_letters, echo, health, messages, preview, schedules
+from producer import bulk, dead_letters, echo, health, messages, preview, schedules
 
-_AN_ID = "(?!(?:batch|preview)$)[^/]+"
-"""``batch`` and ``preview`` are none: another method there is refused as on any other path."""
+_AN_ID = "(?!(?:batch|preview|cancel|deliver|replay|delete)$)[^/]+"
+"""What is a path of its own is no id: another method there is refused as on any other path."""
+_LETTER = f"/dead-letters/{{id:{_AN_ID}}}"
 _SCHEDULE = "/schedules/{id:(?!preview$)[^/]+}"
 _MESSAGE = f"/messages/{{id:{_AN_ID}}}"
 
 ROUTES = (
     web.post("/echoAtTime", echo.echo_at_time),
+    web.get("/messages", messages.list_some),
     web.post("/messages", messages.post_message),
     web.post("/messages/batch", messages.post_batch),
     web.post("/messages/preview", preview.preview_message),
+    web.post("/messages/cancel", bulk.cancel_many),
+    web.post("/messages/deliver", bulk.deliver_many),
     web.get(_MESSAGE, messages.get_message),
     web.patch(_MESSAGE, messages.patch_message),
     web.delete(_MESSAGE, messages.delete_message),
     web.post("/messages/{id}/deliver", messages.deliver_message),
     web.get("/dead-letters", dead_letters.list_dead_letters),
+    web.post("/dead-letters/replay", bulk.replay_many),
+    web.post("/dead-letters/delete", bulk.delete_many),
+    web.get(_LETTER, dead_letters.get_dead_letter),
+    web.delete(_LETTER, dead_letters.delete_dead_letter),
     web.post("/dead-letters/{id}/replay", dead_letters.replay_dead_letter),
     web.get("/schedules", schedules.list_schedules),
     web.post("/schedules", schedules.post_schedule),

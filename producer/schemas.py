@@ -7,7 +7,7 @@ What a type cannot say (time formats, the horizon, known topics) is checked in `
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -205,7 +205,60 @@ class MessageChange(When, frozen=True):
 
 
 class ReplayRequest(When, frozen=True):
-    """When to deliver a dead letter again; at once with no time."""
+    """When to deliver a dead letter again, at once with no time; and what of it is to be another."""
+
+    body: msgspec.Raw | UnsetType = UNSET
+    body_base64: Base64 | UnsetType = UNSET
+    content_type: ContentType | UnsetType = UNSET
+    retry: RetryOptions | UnsetType = UNSET
+    deadline_ms: Annotated[int, Meta(ge=1, le=2_592_000_000)] | UnsetType = UNSET
+
+
+class MessageFilter(In, frozen=True):
+    """Which messages; what is absent does not matter. Both ends of a range are included."""
+
+    topic: Annotated[str, Meta(max_length=64, examples=["echo"])] | UnsetType = UNSET
+    label: Label | UnsetType = UNSET
+    due_from: TimeIn | UnsetType = UNSET
+    due_until: TimeIn | UnsetType = UNSET
+    created_from: TimeIn | UnsetType = UNSET
+    created_until: TimeIn | UnsetType = UNSET
+
+
+class DeadLetterFilter(MessageFilter, frozen=True):
+    """Which dead letters; what is absent does not matter. Both ends of a range are included."""
+
+    error: Annotated[str, Meta(max_length=200, description="A text in its reason or its last error.")] | UnsetType = UNSET
+    died_from: TimeIn | UnsetType = UNSET
+    died_until: TimeIn | UnsetType = UNSET
+
+
+class Bulk(In, frozen=True):
+    """A part of a change of many: one request looks at no more than 1,000 messages, and the next goes on from its cursor."""
+
+    dry_run: Annotated[bool, Meta(description="Only count.")] = False
+    cursor: Annotated[str, Meta(description="`next_cursor` of the request before.")] | UnsetType = UNSET
+
+
+class BulkCancel(Bulk, frozen=True, kw_only=True):
+    filter: MessageFilter
+    state: Annotated[
+        Literal["waiting", "scheduled", "retrying", "ready"], Meta(description="`waiting`: both scheduled and retrying.")
+    ] = "waiting"
+
+
+class BulkDeliver(Bulk, frozen=True, kw_only=True):
+    filter: MessageFilter
+    state: Literal["waiting", "scheduled", "retrying"] = "waiting"
+
+
+class BulkReplay(Bulk, frozen=True, kw_only=True):
+    filter: DeadLetterFilter
+    change: Annotated[ReplayRequest, Meta(description="As for a single one.")] | UnsetType = UNSET
+
+
+class BulkDelete(Bulk, frozen=True, kw_only=True):
+    filter: DeadLetterFilter
 
 
 RULES: dict[str, dict[str, Any]] = {
@@ -215,7 +268,9 @@ RULES: dict[str, dict[str, Any]] = {
         "not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES]},
         "anyOf": [{"required": [name]} for name in (*_WHENS, "body", "body_base64")],
     },
-    "ReplayRequest": {"not": {"anyOf": _TWO_TIMES}},
+    "ReplayRequest": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES]}},
+    "MessageFilter": {"minProperties": 1},
+    "DeadLetterFilter": {"minProperties": 1},
     "RetryOptions": {"not": {"anyOf": [_list_and(name) for name in ("initial_ms", "max_ms", "factor")]}},
 }
 """For the description: which fields of a request go together. ``producer.drafts`` and the handlers refuse the rest."""
@@ -320,6 +375,23 @@ class MessageOut(Out, frozen=True):
 
 
 class Cancelled(Out, frozen=True):
+    id: str
+    status: str
+    durability: Reached
+
+
+class Messages(Out, frozen=True):
+    items: tuple[MessageOut, ...]
+    next_cursor: Annotated[str, Meta(description="Give it as `cursor` for the next page; absent on the last.")] = ""
+
+
+class BulkOut(Out, frozen=True, kw_only=True):
+    affected: Annotated[int, Meta(description="How many were changed by this request; with `dry_run`, would have been.")]
+    dry_run: bool
+    next_cursor: Annotated[str, Meta(description="There may be more: repeat the request with it as `cursor`.")] = ""
+
+
+class DeadLetterDeleted(Out, frozen=True):
     id: str
     status: str
     durability: Reached

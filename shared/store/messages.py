@@ -81,6 +81,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return blake2b(seen, digest_size=12).hexdigest()
 
     @property
+    def created_ms(self) -> int | None:
+        """``None`` where it is not known."""
+        if self.finished is not None:
+            return self.finished.created_ms or None
+        return self.record.created_ms if self.record else None
+
+    @property
     def lives(self) -> bool:
         """Whether it may still be delivered without anybody's doing."""
         return self.finished is None and not self.died_ms
@@ -128,16 +135,7 @@ def _view(place: _Place, answer: list[Any]) -> View:
     if lies == "absent":
         raise NotFound(place.id)
     if lies == "finished":
-        finished = msgspec.json.decode(answer[1], type=Finished)
-        return View(
-            id=place.id,
-            topic=place.topic,
-            status=finished.status,
-            due_ms=finished.due_ms,
-            attempts=finished.attempts,
-            worker=finished.worker,
-            finished=finished,
-        )
+        return finished_view(place.id, place.topic, msgspec.json.decode(answer[1], type=Finished))
     if lies == "dead":
         return dead_view(place.id, place.topic, int(answer[1]), answer[2])
     attempts = int(answer[2])
@@ -149,9 +147,21 @@ def _view(place: _Place, answer: list[Any]) -> View:
         due_ms=int(float(answer[1])),
         attempts=attempts,
         stored=answer[3],
-        record=_readable(answer[3]),
+        record=readable(answer[3]),
         errors=tuple(msgspec.json.decode(error, type=Attempt) for error in answer[4]),
         worker=answer[5].decode() if lies == "running" else "",
+    )
+
+
+def finished_view(message_id: str, topic: str, finished: Finished) -> View:
+    return View(
+        id=message_id,
+        topic=topic,
+        status=finished.status,
+        due_ms=finished.due_ms,
+        attempts=finished.attempts,
+        worker=finished.worker,
+        finished=finished,
     )
 
 
@@ -166,14 +176,15 @@ def dead_view(message_id: str, topic: str, died_ms: int, stored: bytes) -> View:
         due_ms=dead.due_ms,
         attempts=dead.attempts,
         stored=record,
-        record=_readable(record),
+        record=readable(record),
         errors=msgspec.json.decode(errors, type=tuple[Attempt, ...]),
         died_ms=died_ms,
         reason=dead.reason,
     )
 
 
-def _readable(stored: bytes) -> Record | None:
+def readable(stored: bytes) -> Record | None:
+    """The record of those bytes; ``None`` where they are none that is known here."""
     try:
         return decode_record(stored)
     except ValueError:

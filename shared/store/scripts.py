@@ -58,6 +58,7 @@ GET = Script("get")
 CANCEL = Script("cancel")
 CHANGE = Script("change")
 REPLAY = Script("replay")
+DELETE_DEAD = Script("delete_dead")
 TRIM = Script("trim")
 RATE = Script("rate")
 PUT_SCHEDULE = Script("put_schedule")
@@ -65,5 +66,5 @@ DELETE_SCHEDULE = Script("delete_schedule")
 FIRE = Script("fire")
 ALL = (
     SCHEDULE, DISPATCH, SETTLE, RENEW, CLAIM, HAND_BACK, LEAVE, GET, CANCEL, CHANGE, REPLAY, TRIM, RATE,
-    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE,
+    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE, DELETE_DEAD,
 )  # fmt: skip

@@ -44,11 +44,20 @@ CALLS = {
         ("HEAD", f"/messages/{NONE}", None),
         ("GET", "/dead-letters", None),
         ("POST", "/messages/preview", {}),
+        ("GET", "/messages", None),
+        ("GET", f"/dead-letters/{NONE}", None),
         ("GET", "/schedules", None),
         ("GET", f"/schedules/{NONE}", None),
         ("POST", "/schedules/preview", {}),
     ),
-    "admin": (("POST", f"/dead-letters/{NONE}/replay", None),),
+    "admin": (
+        ("POST", f"/dead-letters/{NONE}/replay", None),
+        ("DELETE", f"/dead-letters/{NONE}", None),
+        ("POST", "/dead-letters/replay", {}),
+        ("POST", "/dead-letters/delete", {}),
+        ("POST", "/messages/cancel", {}),
+        ("POST", "/messages/deliver", {}),
+    ),
 }
 """Calls that need each scope, none of which changes anything."""
 

@@ -170,6 +170,12 @@ async def _replay(stage: Stage) -> Scene:
     return _scene(call, b"replayed", b"absent", {message_id: "scheduled"})
 
 
+async def _delete_dead(stage: Stage) -> Scene:
+    message_id = await stage.dead()
+    call = await stage.call_of(lambda store: dead_letters.delete(store, message_id))
+    return _scene(call, [b"deleted"], [b"absent"], {message_id: "absent"})
+
+
 async def _put_schedule(stage: Stage) -> Scene:
     await stage.schedule("hourly")
     seen = await schedules.get(stage.store, "hourly")
@@ -253,6 +259,7 @@ PLAYS = {
     "cancel ready": Play(scripts.CANCEL, _cancel("ready"), "XDEL", untouched=frozenset({_DUE})),
     "change": Play(scripts.CHANGE, _change, "ZREM", summary=_first),
     "replay": Play(scripts.REPLAY, _replay, "ZREM", summary=_first),
+    "delete_dead": Play(scripts.DELETE_DEAD, _delete_dead, "ZREM"),
     "trim": Play(scripts.TRIM, _trim, "ZREM"),
     "put_schedule": Play(scripts.PUT_SCHEDULE, _put_schedule, "HSET"),
     "delete_schedule": Play(scripts.DELETE_SCHEDULE, _delete_schedule, "ZREM"),

@@ -108,6 +108,9 @@ async def _callers(service: Service, _keyed: Keyed) -> None:
     status, health = await service.call("GET", "/health")
     assert (status, health["status"], health.get("reasons", [])) == (200, "ok", [])
     assert "warnings" not in health, "CONFIG GET is allowed"
+    for state in ("waiting", "ready", "delivered"):
+        for order in ("oldest", "newest"):
+            assert (await service.call("GET", f"/messages?state={state}&order={order}"))[0] == 200
 
 
 async def _schedules(service: Service, _keyed: Keyed) -> None:
@@ -158,6 +161,7 @@ async def _failures(service: Service, _keyed: Keyed) -> None:
     _, first = await service.call("GET", "/dead-letters?limit=1")
     status, _ = await service.call("GET", f"/dead-letters?limit=1&cursor={first['next_cursor']}")
     assert status == 200
+    assert (await service.call("POST", "/dead-letters/delete", {"filter": {"died_until": 1}}))[0] == 200
     again = first["items"][0]["id"]
     status, _ = await service.call("POST", f"/dead-letters/{again}/replay", {"delay": 3600})
     assert status == 202

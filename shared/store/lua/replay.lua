@@ -2,8 +2,10 @@
 --
 -- KEYS[1] dead  KEYS[2] dead records  KEYS[3] due set  KEYS[4] index
 -- ARGV[1] message id  ARGV[2] wake-up channel  ARGV[3] due time, ms; 0: now
+-- ARGV[4] new record (of the same id); '' keeps it  ARGV[5] the record the caller has seen; '' where any will do
 --
 -- Returns {'replayed', score}   {'absent'} it is no dead letter   {'unreadable'} its record is missing: it stays
+--         {'stale'}             the record is another than the one seen: nothing is written
 --
 -- Moves: begins with the removal.
 --@include now
@@ -15,6 +17,8 @@ local stored = redis.call('HGET', KEYS[2], id)
 if not redis.call('ZSCORE', KEYS[1], id) then return {'absent'} end
 local record = string.match(stored or '', '^[^\n]*\n[^\n]*\n(.*)$')
 if not record or record == '' then return {'unreadable'} end
+if ARGV[5] ~= '' and record ~= ARGV[5] then return {'stale'} end
+if ARGV[4] ~= '' then record = ARGV[4] end
 local score = score_at(id, math.max(tonumber(ARGV[3]), now_ms()))
 local head = head_score(KEYS[3])
 redis.call('HLEN', KEYS[4])
