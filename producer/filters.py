@@ -11,7 +11,7 @@ from msgspec import UNSET, structs
 
 from producer.drafts import Rules, due_time
 from producer.requests import page_limit
-from producer.schemas import DeadLetterFilter, MessageFilter
+from producer.schemas import CURSOR, EPOCH_TEXT, TIME_QUERY, DeadLetterFilter, MessageFilter
 from shared.errors import InvalidField
 from shared.ids import TOPIC_PATTERN
 from shared.store.listing.filter import STATES, Filter, Order, State
@@ -19,16 +19,17 @@ from shared.store.listing.filter import STATES, Filter, Order, State
 PAGE, LARGEST_PAGE = 50, 500
 TIMES = ("due_from", "due_until", "created_from", "created_until", "died_from", "died_until")
 _TOPIC = re.compile(TOPIC_PATTERN)
+_EPOCH = re.compile(EPOCH_TEXT)
 _TEXTS = ("topic", "label", "error")
-_TIME_QUERY = ({"type": "string"}, "A time as in `deliver_at`; included.")
+_TIME_QUERY = (TIME_QUERY, "A time as in `deliver_at`; included.")
 MESSAGE_QUERY: dict[str, tuple[dict[str, Any], str]] = {
     "limit": (
         {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE},
         "Most messages a page; large ones come fewer at a time.",
     ),
-    "cursor": ({"type": "string"}, "`next_cursor` of the page before, with the same other parameters."),
+    "cursor": ({"type": "string", "pattern": CURSOR}, "`next_cursor` of the page before, with the same other parameters."),
     "order": ({"type": "string", "enum": ["oldest", "newest"]}, "Which comes first, by the time of its state."),
-    "topic": ({"type": "string"}, "Only of this topic."),
+    "topic": ({"type": "string", "pattern": f"^{TOPIC_PATTERN}$"}, "Only of this topic."),
     "label": ({"type": "string"}, "Only with this label."),
     "due_from": _TIME_QUERY, "due_until": _TIME_QUERY, "created_from": _TIME_QUERY, "created_until": _TIME_QUERY,
 }  # fmt: skip
@@ -78,6 +79,6 @@ def _filter(given: Mapping[str, Any], state: State, rules: Rules, prefix: str = 
 
 def _number_or_text(value: str | float) -> str | float:
     """A query has texts only."""
-    if isinstance(value, str) and value.isascii() and value.replace(".", "", 1).isdigit() and len(value) <= 20:
+    if isinstance(value, str) and _EPOCH.fullmatch(value):
         return float(value)
     return value

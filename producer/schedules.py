@@ -254,7 +254,7 @@ def _runs(rule: Rule, after_ms: int, count: int) -> tuple[RunOut, ...]:
     scope="read",
     query={
         "limit": ({"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE, "default": PAGE}, "Most schedules a page."),
-        "cursor": ({"type": "string"}, "`next_cursor` of the page before."),
+        "cursor": ({"type": "string", "pattern": f"^{_ID.pattern}$"}, "`next_cursor` of the page before."),
         "topic": ({"type": "string"}, "Only of this topic; a page may come short."),
         "status": ({"type": "string", "enum": ["active", "paused", "ended"]}, "Only of this status; a page may come short."),
     },

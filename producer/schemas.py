@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from shared.ids import TOPIC_PATTERN
 from shared.record import RetryOptions
 from shared.settings import TEXT_END, Durability
 
@@ -111,6 +112,12 @@ _TWO_TIMES = [
     _alone("deliver_at_local", "timezone"),
 ]
 _TWO_BODIES = [_both("body", "body_base64")]
+
+
+CURSOR = r"^[0-9]{1,15}(\.[0-9]{1,11})?~[!-~]{1,200}$"
+EPOCH_TEXT = r"[0-9]{1,13}(\.[0-9]{1,6})?"
+TIME_QUERY = {"type": "string", "pattern": f"^({_DATE}[Tt ]{_CLOCK}{_OFFSET}|{EPOCH_TEXT})$"}
+"""A time in a query."""
 
 
 class In(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -217,7 +224,7 @@ class ReplayRequest(When, frozen=True):
 class MessageFilter(In, frozen=True):
     """Which messages; what is absent does not matter. Both ends of a range are included."""
 
-    topic: Annotated[str, Meta(max_length=64, examples=["echo"])] | UnsetType = UNSET
+    topic: Annotated[str, Meta(examples=["echo"], extra_json_schema={"pattern": f"^{TOPIC_PATTERN}$"})] | UnsetType = UNSET
     label: Label | UnsetType = UNSET
     due_from: TimeIn | UnsetType = UNSET
     due_until: TimeIn | UnsetType = UNSET
@@ -233,11 +240,17 @@ class DeadLetterFilter(MessageFilter, frozen=True):
     died_until: TimeIn | UnsetType = UNSET
 
 
+CursorIn = Annotated[str, Meta(description="`next_cursor` of the request before.", extra_json_schema={"pattern": CURSOR})]
+
+
 class Bulk(In, frozen=True):
     """A part of a change of many: one request looks at no more than 1,000 messages, and the next goes on from its cursor."""
 
     dry_run: Annotated[bool, Meta(description="Only count.")] = False
-    cursor: Annotated[str, Meta(description="`next_cursor` of the request before.")] | UnsetType = UNSET
+    cursor: (
+        Annotated[str, Meta(description="`next_cursor` of the request before.", extra_json_schema={"pattern": CURSOR})]
+        | UnsetType
+    ) = UNSET
 
 
 class BulkCancel(Bulk, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ _BEYOND_DESCRIPTION = re.compile(
     r"|does not match If-Match|before the message's expires_at|the same in all zones|expected the ETag of an earlier answer"
 )
 _KEY = re.compile("[!-~]{1,240}")
+_OF_MANY = {"/messages/cancel", "/messages/deliver", "/dead-letters/replay", "/dead-letters/delete"}
 _REJECTED_POSITIVE = "ST202"
 _line = st.fixed_dictionaries(
     {"topic": st.sampled_from(["echo", "work"])},
@@ -59,10 +60,11 @@ class Found:
     complaints: list[str] = field(default_factory=list)
 
 
-def fuzz(url: str, ids: Sequence[str], *, examples: int, seed: int | None = None) -> Found:
+def fuzz(url: str, ids: Sequence[str], letters: Sequence[str], *, examples: int, seed: int | None = None) -> Found:
     """Tries every operation with about so many requests; without a seed always with the same. Blocks.
 
-    ``ids``: of messages that exist, and of schedules; most requests about one are about one of these.
+    ``ids``: of messages that exist, and of schedules; most requests about one are about one of these. ``letters``: those of them
+    that are dead, for requests about a dead letter.
     """
     config = schemathesis.Config.from_dict(_settings(ids, examples, seed))
     schemathesis.openapi.media_type(NDJSON, _lines)
@@ -75,6 +77,10 @@ def fuzz(url: str, ids: Sequence[str], *, examples: int, seed: int | None = None
         key, calls = case.headers.get(IDEMPOTENCY_KEY), found.answers.total()
         if isinstance(key, str) and _KEY.fullmatch(key) and calls % 4:
             case.headers[IDEMPOTENCY_KEY] = f"{key}-{calls}"
+        if case.path.startswith("/dead-letters/{id}") and case.path_parameters.get("id") in ids:
+            case.path_parameters["id"] = letters[calls % len(letters)]
+        if case.path in _OF_MANY and isinstance(case.body, dict) and isinstance(case.body.get("dry_run", True), bool):
+            case.body["dry_run"] = True  # else the first of them would leave nothing to try the others on
         return case
 
     @schema.hook
