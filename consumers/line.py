@@ -13,6 +13,7 @@ from consumers.reader import Reader
 from consumers.settler import Settler
 from shared.errors import Outage
 from shared.settings import Settings
+from shared.store import topics
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease, Settlement
 from shared.store.keys import topic_of_stream
@@ -30,6 +31,8 @@ OWNERS_FIRST = 0.5
 """After an outage, or a step of Redis's clock, nothing is claimed for this share of a lease: those who still run their
 deliveries renew them first."""
 UPKEEP_S = 2.0
+PAUSES_S = 1.0
+"""How soon a worker knows that a topic is paused or resumed."""
 
 
 class Work:
@@ -89,7 +92,7 @@ class Line:
         self.opened = False
         """Whether its clock was read and its groups were looked for: before that nothing is read or claimed."""
         self.claimed = 0
-        self._watches = {what: OutageWatch(what) for what in ("renew", "claim", "upkeep")}
+        self._watches = {what: OutageWatch(what) for what in ("renew", "claim", "upkeep", "pauses")}
         self.reader = Reader(
             deliveries,
             work.plan,
@@ -123,6 +126,7 @@ class Line:
             "renew": asyncio.create_task(self._every(lease_s / RENEWALS_PER_LEASE, "renew", self.renew_once)),
             "claim": asyncio.create_task(self._every(min(CLAIM_TICK_S, lease_s / 4), "claim", self.claim_once)),
             "upkeep": asyncio.create_task(self._every(UPKEEP_S, "upkeep", self.upkeep_once)),
+            "pauses": asyncio.create_task(self._every(PAUSES_S, "pauses", self.look_for_pauses)),
         }
 
     async def _open_and_read(self) -> None:
@@ -194,6 +198,8 @@ class Line:
         taken, stuck = 0, ""
         for stream in self.deliveries.streams:
             topic = topic_of_stream(stream)
+            if topic in self.deliveries.paused:
+                continue
             async with self._work.claiming, self._taking:
                 if self._clock_has_stepped():
                     break
@@ -255,6 +261,10 @@ class Line:
         if self.deliveries.groupless:
             await self.deliveries.create_groups()
 
+    async def look_for_pauses(self) -> None:
+        """Raises ``Outage``."""
+        self.deliveries.paused = await topics.paused(self.partition)
+
     async def leave(self) -> bool:
         """Hands back what is left and leaves the groups where nothing is pending. Raises ``Outage``."""
         await self.hand_back_unknown()
@@ -264,4 +274,5 @@ class Line:
         """Makes ready what the tasks need: the clock, the groups. Waits out outages."""
         await until_it_works("start", self.partition.synchronise)
         await until_it_works("start", self.deliveries.create_groups)
+        await until_it_works("start", self.look_for_pauses)
         self.opened = True

@@ -13,7 +13,7 @@ from dispatcher.agenda import NEVER, NOW, Agenda, Place
 from dispatcher.recurring import Recurring
 from shared.logs import logger
 from shared.settings import DispatcherSettings
-from shared.store import due
+from shared.store import due, topics
 from shared.store.keys import SCHEDULES
 from shared.store.partition import Partition
 
@@ -43,6 +43,8 @@ class Forwarder:
         self._settings = settings
         self.agenda = Agenda((partition.number, topic) for partition in partitions for topic in (SCHEDULES, *topics))
         self.recurring = Recurring()
+        self._paused: dict[int, frozenset[str]] = {}
+        """Topics of each partition that are left alone."""
         self.moved = 0
         """Messages moved since the start."""
 
@@ -58,12 +60,21 @@ class Forwarder:
             logger.debug("dispatched {} messages", moved)
         return Pass(moved, None if next_s is None else next_s - AHEAD_S)
 
+    async def look_for_pauses(self) -> None:
+        """What is paused is not looked at again before the next look for pauses. Raises ``Outage``."""
+        for partition in self._partitions:
+            self._paused[partition.number] = await topics.paused(partition)
+        self.agenda.all_now()
+
     async def _drain(self, partition: Partition) -> None:
         for _ in range(MOST_ROUNDS):
             due = self.agenda.due(partition.number, time.monotonic() + AHEAD_S)
             if not due:
                 return
             for place, at_s in due:
+                if place[1] in self._paused.get(partition.number, ()):
+                    self.agenda.take(place)
+                    continue
                 asked_s = _await(at_s)
                 if place[1] == SCHEDULES:
                     await self._recur(partition, place)

@@ -33,6 +33,8 @@ class Passes:
         self.forwarder = Forwarder(partitions, list(settings.all_topics()), settings.dispatcher)
         self.watch = OutageWatch("dispatch")
         self.listening = OutageWatch("wake-ups")
+        self._look = True
+        """Whether every topic is looked at, and what is paused, whatever is known."""
         self.outages: Counter[str] = Counter()
         self.completed_s = time.monotonic()
         """When a pass was completed last."""
@@ -42,16 +44,19 @@ class Passes:
         return [every(self._tick_s, self._tick), *(self._listen(partition) for partition in self._partitions)]
 
     async def _tick(self) -> None:
-        self.forwarder.agenda.all_now()
+        self._look = True
         await self.alarm.ring()
 
     async def _pass(self) -> None:
         try:
             await self._read_clocks()
+            if self._look:
+                await self.forwarder.look_for_pauses()
+                self._look = False
             done = await self.forwarder.run_once()
         except Outage as outage:
             self.outages[outage.kind] += 1
-            self.forwarder.agenda.all_now()  # whatever answers next may be another server
+            self._look = True  # whatever answers next may be another server
             self.alarm.set(time.monotonic() + self.watch.failed(outage))
             return
         except Exception as error:

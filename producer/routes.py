@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from producer import bulk, dead_letters, echo, health, messages, preview, schedules
+from producer import bulk, dead_letters, echo, health, messages, preview, schedules, topics
 
 _AN_ID = "(?!(?:batch|preview|cancel|deliver|replay|delete)$)[^/]+"
 """What is a path of its own is no id: another method there is refused as on any other path."""
@@ -42,6 +42,10 @@ ROUTES = (
     web.post("/schedules/{id}/pause", schedules.pause_schedule),
     web.post("/schedules/{id}/resume", schedules.resume_schedule),
     web.post("/schedules/{id}/run", schedules.run_schedule),
+    web.get("/topics", topics.list_topics),
+    web.get("/topics/{topic}", topics.get_topic),
+    web.post("/topics/{topic}/pause", topics.pause_topic),
+    web.post("/topics/{topic}/resume", topics.resume_topic),
     web.get("/health", health.health),
     web.get("/health/live", health.live),
     web.get("/health/ready", health.ready),

@@ -429,6 +429,33 @@ class Problem(Out, frozen=True):
     idempotency_key: Annotated[str, Meta(description="Repeat with this key: it completes and doubles nothing.")] = ""
 
 
+class TopicWorker(Out, frozen=True):
+    """A worker that reads a topic."""
+
+    name: str
+    running: Annotated[int, Meta(description="Deliveries of the topic that it holds.")]
+    idle_ms: Annotated[int, Meta(description="Since it last asked for something; a living one asks every few seconds.")]
+
+
+class TopicOut(Out, frozen=True, kw_only=True):
+    """A topic as it is at the moment of the answer."""
+
+    topic: str
+    configured: Annotated[bool, Meta(description="Whether the settings name it.")]
+    paused: bool
+    scheduled: Annotated[int, Meta(description="Messages that wait for their time, retries included.")]
+    overdue: Annotated[int, Meta(description="Of these, those that are due: a backlog, or the topic is paused.")]
+    ready: Annotated[int, Meta(description="Due, and waiting for a worker.")]
+    running: int
+    lateness_ms: Annotated[int, Meta(description="Of the oldest that is due and has not started; 0 where none is.")]
+    next_due_at: TimeOut | UnsetType = UNSET
+    workers: tuple[TopicWorker, ...] = ()
+
+
+class Topics(Out, frozen=True):
+    items: Annotated[tuple[TopicOut, ...], Meta(description="Those of the settings, and others that hold messages.")]
+
+
 class TopicHealth(Out, frozen=True):
     topic: str
     scheduled: int

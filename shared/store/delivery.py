@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,8 @@ class Deliveries:
         self.streams = list(self._topics)
         self.groupless: set[str] = set()
         """Topics without a group that a full Redis refused to make: nothing of theirs can be read before it is made."""
+        self.paused: frozenset[str] = frozenset()
+        """Topics of which nothing is read."""
         for client in (self._client, self._waiting):
             client.set_response_callback("XREADGROUP", _plain)
 
@@ -87,7 +90,7 @@ class Deliveries:
         with outages():
             pipeline = self._client.pipeline(transaction=False)
             for topic, count in counts.items():
-                if topic in self.groupless:
+                if topic in self.groupless or topic in self.paused:
                     continue
                 streams = self._keys.streams(topic)
                 pipeline.execute_command(
@@ -103,7 +106,11 @@ class Deliveries:
     async def wait(self, topics: Sequence[str], count: int, wait_ms: int) -> list[Entry]:
         """Waits for new deliveries of any of the topics, at most so long; gives at most so many of each. Raises ``Outage``."""
         since = time.monotonic()
-        streams = [stream for topic in topics if topic not in self.groupless for stream in self._keys.streams(topic)]
+        wanted = [topic for topic in topics if topic not in self.paused]
+        streams = [stream for topic in wanted if topic not in self.groupless for stream in self._keys.streams(topic)]
+        if not wanted:
+            await asyncio.sleep(wait_ms / 1000)
+            return []
         if not streams:
             raise Outage("oom", "no stream has a group, and a full Redis refuses to make one")
         with outages():

@@ -32,6 +32,8 @@ class Keys:
         """HASH of counters that outlive processes."""
         self.topics = f"{self._base}:topics"
         """SET of every topic ever used."""
+        self.paused = f"{self._base}:paused"
+        """SET of topics of which nothing new is delivered."""
         self.mark = f"{self._base}:mark"
         """STRING that is gone a millisecond after it was written: what a wait for safety waits for."""
         self.trial = f"{self._base}:trial"

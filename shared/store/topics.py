@@ -1,8 +1,9 @@
-"""How much lies where, per topic; and which consumers a group knows."""
+"""How much lies where, per topic; which consumers a group knows; which topics are paused."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import ResponseError
 
@@ -55,19 +56,110 @@ async def _depth(partition: Partition, topic: str) -> tuple[int, int, int]:
     return scheduled, max(0, length - running), running
 
 
+@dataclass(frozen=True, slots=True)
+class TopicConsumer:
+    """A worker that reads a topic."""
+
+    name: str
+    running: int
+    """Deliveries that it holds."""
+    idle_ms: int
+    """Since it last asked for something; a living one asks every few seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """A topic as it is at one moment."""
+
+    depth: TopicDepth
+    paused: bool
+    overdue: int
+    """Due, and not dispatched yet."""
+    lateness_ms: int
+    """Of the oldest that is due and not started; 0 where none is."""
+    next_due_ms: int | None
+    """When the next one is due."""
+    consumers: tuple[TopicConsumer, ...]
+
+
+async def view(store: Store, topic: str) -> TopicView | None:
+    """``None`` for a topic that is not configured and holds nothing. Raises ``Outage``."""
+    depth = next((one for one in await depths(store) if one.topic == topic), None)
+    if depth is None:
+        return None
+    overdue, latenesses, heads, is_paused = 0, [0], list[int](), False
+    consumers: dict[str, TopicConsumer] = {}
+    with outages():
+        for partition in store.partitions:
+            client, keys, now_ms = partition.client, partition.keys, partition.clock.now_ms()
+            is_paused = is_paused or bool(await client.sismember(keys.paused, topic))
+            overdue += int(await client.zcount(keys.due(topic), "-inf", f"({now_ms + 1}"))
+            heads += [int(score) for _, score in await client.zrange(keys.due(topic), 0, 0, withscores=True)]
+            latenesses += [now_ms - due_ms for due_ms in await _oldest_ready(partition, topic)]
+            for stream in keys.streams(topic):
+                for row in await _consumers(partition, stream):
+                    name = row["name"].decode()
+                    before = consumers.get(name, TopicConsumer(name, 0, row["idle"]))
+                    consumers[name] = TopicConsumer(name, before.running + row["pending"], min(before.idle_ms, row["idle"]))
+            latenesses += [now_ms - head for head in heads]
+    return TopicView(depth, is_paused, overdue, max(latenesses), min(heads, default=None), tuple(consumers.values()))
+
+
+async def _oldest_ready(partition: Partition, topic: str) -> list[int]:
+    """Due times of the first entry of each stream that nobody holds, as far as it is among the first hundred."""
+    found = []
+    for stream in partition.keys.streams(topic):
+        rows = await partition.client.xrange(stream, count=100)
+        held = set[bytes]()
+        if rows:
+            try:
+                pending = await partition.client.xpending_range(stream, GROUP, rows[0][0], rows[-1][0], 100)
+            except ResponseError as error:
+                if "NOGROUP" not in str(error) or outage_of(error):
+                    raise
+                pending = []
+            held = {row["message_id"] for row in pending}
+        found += [int(fields.get(b"due", 0)) for entry_id, fields in rows if entry_id not in held][:1]
+    return found
+
+
+async def _consumers(partition: Partition, stream: str) -> list[Any]:
+    try:
+        rows: list[Any] = await partition.client.xinfo_consumers(stream, GROUP)
+    except ResponseError as error:
+        if "no such key" not in str(error) and "NOGROUP" not in str(error):
+            raise
+        return []
+    return rows
+
+
+async def pause(store: Store, topic: str) -> None:
+    """Nothing new of it is dispatched or read, as soon as all processes know. Raises ``Outage``; a repeat completes it."""
+    with outages():
+        for partition in store.partitions:
+            await partition.client.sadd(partition.keys.paused, topic)
+
+
+async def resume(store: Store, topic: str) -> None:
+    """Raises ``Outage``; a repeat completes it."""
+    with outages():
+        for partition in store.partitions:
+            await partition.client.srem(partition.keys.paused, topic)
+
+
+async def paused(partition: Partition) -> frozenset[str]:
+    """Topics of which nothing new is to be delivered. Raises ``Outage``."""
+    with outages():
+        return frozenset(topic.decode() for topic in await partition.client.smembers(partition.keys.paused))
+
+
 async def idle_consumers(partition: Partition, topics: list[str], idle_ms: int) -> list[str]:
     """Consumers that have asked for nothing for that long in any stream. Raises ``Outage``."""
     shortest: dict[str, int] = {}
     with outages():
         for topic in topics:
             for stream in partition.keys.streams(topic):
-                try:
-                    rows = await partition.client.xinfo_consumers(stream, GROUP)
-                except ResponseError as error:
-                    if "no such key" not in str(error) and "NOGROUP" not in str(error):
-                        raise
-                    continue
-                for row in rows:
+                for row in await _consumers(partition, stream):
                     name = row["name"].decode()
                     shortest[name] = min(shortest.get(name, row["idle"]), row["idle"])
     return [name for name, idle in shortest.items() if idle >= idle_ms]

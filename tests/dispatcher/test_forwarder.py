@@ -11,6 +11,7 @@ import pytest
 from dispatcher.forwarder import AHEAD_S, FULL_STREAM_WAIT_MS, Forwarder
 from shared.errors import Outage
 from shared.settings import DispatcherSettings, Settings
+from shared.store import topics
 from shared.store.keys import GROUP
 from shared.store.partition import Store
 from tests.dispatcher.conftest import TOPICS
@@ -241,3 +242,20 @@ async def test_a_redis_that_is_gone_is_an_outage(settings: Settings) -> None:
         await Forwarder(store.partitions, list(TOPICS), DispatcherSettings()).run_once()
 
     await store.close()
+
+
+@pytest.mark.leaves("stream", "index", "due", "paused")
+async def test_what_is_paused_is_left_alone_until_it_is_resumed(store: Store, waiting: Waiting) -> None:
+    """Its messages stay where they are; another topic goes on; after the resumption all of them are moved."""
+    await waiting.put(3, waiting.now_ms() - 1, "alpha")
+    await waiting.put(2, waiting.now_ms() - 1, "beta")
+    forwarder = _forwarder(store)
+    await topics.pause(store, "alpha")
+    await forwarder.look_for_pauses()
+
+    assert (await forwarder.run_once()).moved == 2
+    assert (await forwarder.run_once()).moved == 0
+    await topics.resume(store, "alpha")
+    await forwarder.look_for_pauses()
+
+    assert (await forwarder.run_once()).moved == 3

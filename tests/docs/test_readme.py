@@ -131,6 +131,7 @@ def test_every_route_of_the_api_is_shown() -> None:
         for path in re.findall(r"localhost:3000(/[^\s?']+)", command):
             method = re.search(r"-X (\w+)", command)
             plain = re.sub(r"[A-Za-z]+-0-[0-9a-v]{21}|(?<=/schedules/)(?!preview)[^/?]+", "{id}", path)
+            plain = re.sub(r"(?<=/topics/)[^/?]+", "{topic}", plain)
             posts = "--data-binary" in command or " -d " in command
             shown.add((method[1] if method else "POST" if posts else "GET", plain))
 

@@ -118,6 +118,7 @@ def _settings(ids: Sequence[str], examples: int, seed: int | None) -> dict[str, 
         },
         "parameters": {
             "path.id": {"dictionary": "ids", "probability": 0.8},
+            "path.topic": {"dictionary": "topics", "probability": 0.8},
             "body.topic": {"dictionary": "topics", "probability": 0.9},
             "body.[*].topic": {"dictionary": "topics", "probability": 0.9},
             "body.message.topic": {"dictionary": "topics", "probability": 0.9},

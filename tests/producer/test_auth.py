@@ -46,6 +46,8 @@ CALLS = {
         ("POST", "/messages/preview", {}),
         ("GET", "/messages", None),
         ("GET", f"/dead-letters/{NONE}", None),
+        ("GET", "/topics", None),
+        ("GET", "/topics/nobody", None),
         ("GET", "/schedules", None),
         ("GET", f"/schedules/{NONE}", None),
         ("POST", "/schedules/preview", {}),
@@ -53,6 +55,8 @@ CALLS = {
     "admin": (
         ("POST", f"/dead-letters/{NONE}/replay", None),
         ("DELETE", f"/dead-letters/{NONE}", None),
+        ("POST", "/topics/nobody/pause", None),
+        ("POST", "/topics/nobody/resume", None),
         ("POST", "/dead-letters/replay", {}),
         ("POST", "/dead-letters/delete", {}),
         ("POST", "/messages/cancel", {}),
@@ -80,7 +84,11 @@ async def keyed(open_api: OpenApi, settings: Settings, ring: Keyring) -> Api:
 
 def test_every_route_but_health_needs_a_scope_that_is_tried_here() -> None:
     """A route that is added without saying who may call it fails here."""
-    tried = {(method, path.replace(NONE, "{id}")): scope for scope, calls in CALLS.items() for method, path, _ in calls}
+    tried = {
+        (method, path.replace(NONE, "{id}").replace("nobody", "{topic}")): scope
+        for scope, calls in CALLS.items()
+        for method, path, _ in calls
+    }
 
     for route in ROUTES:
         expected = "none" if route.path.startswith("/health") else tried[route.method, path_of(route)]
@@ -311,7 +319,7 @@ async def test_the_description_says_where_a_key_is_needed(api: Api, keyed: Api) 
                     scope
                     for scope, calls in CALLS.items()
                     for one in calls
-                    if (one[0].lower(), one[1].replace(NONE, "{id}")) == (method, path)
+                    if (one[0].lower(), one[1].replace(NONE, "{id}").replace("nobody", "{topic}")) == (method, path)
                 )
                 assert f"`{scope}`" in operation["description"]
                 assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]

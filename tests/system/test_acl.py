@@ -108,6 +108,8 @@ async def _callers(service: Service, _keyed: Keyed) -> None:
     status, health = await service.call("GET", "/health")
     assert (status, health["status"], health.get("reasons", [])) == (200, "ok", [])
     assert "warnings" not in health, "CONFIG GET is allowed"
+    for way in ("pause", "resume"):
+        assert (await service.call("POST", f"/topics/work/{way}"))[0] == 200
     for state in ("waiting", "ready", "delivered"):
         for order in ("oldest", "newest"):
             assert (await service.call("GET", f"/messages?state={state}&order={order}"))[0] == 200

@@ -187,3 +187,24 @@ async def test_more_partitions_strand_no_message(make_service: MakeService) -> N
     dead_again = await after.settled(ids["dead"])
     assert (dead_again["status"], dead_again["attempts"]) == ("dead", 1)
     assert (await after.call("GET", f"/messages/{ids['later']}"))[1]["status"] == "cancelled"
+
+
+async def test_a_paused_topic_delivers_nothing_new_until_it_is_resumed(make_service: MakeService) -> None:
+    """What is accepted meanwhile waits, also what was dispatched before; another topic goes on; then all of it is delivered."""
+    service = make_service()
+    await service.start(consumers=2, dispatchers=2)
+    assert (await service.call("POST", "/topics/work/pause"))[1]["paused"] is True
+    known_s = time.monotonic() + 2.5
+    await eventually(lambda: time.monotonic() > known_s, what="all processes know of the pause")
+
+    held = [(await service.call("POST", "/messages", {"topic": "work"}))[1]["id"] for _ in range(5)]
+    for _ in range(5):
+        _, other = await service.call("POST", "/messages", {"topic": "async-work"})
+        await service.settled(other["id"])
+
+    assert [one for one in service.records("start") if one["id"] in held] == []
+    _, topic = await service.call("GET", "/topics/work")
+    assert (topic["paused"], topic["overdue"] + topic["ready"]) == (True, 5)
+    await service.call("POST", "/topics/work/resume")
+    for one in held:
+        assert (await service.settled(one))["status"] == "delivered"

@@ -1,0 +1,88 @@
+"""``/topics``: how much lies where, who works on it; pause and resume."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+from msgspec import UNSET
+
+from producer.answers import json_answer
+from producer.context import SETTINGS, STORE
+from producer.openapi import describe
+from producer.schemas import TopicOut, Topics, TopicWorker
+from shared.errors import NotFound
+from shared.store import topics
+from shared.store.topics import TopicView
+from shared.times import format_ms
+
+KIND = "topic"
+
+
+@describe(
+    "Topics: how much waits, is late and runs, and who works on it",
+    tag="topics",
+    scope="read",
+    answers={200: Topics},
+    problems=(503,),
+)
+async def list_topics(request: web.Request) -> web.Response:
+    store = request.app[STORE]
+    names = [depth.topic for depth in await topics.depths(store)]
+    views = await asyncio.gather(*(topics.view(store, name) for name in names))
+    return json_answer(Topics(items=tuple(_out(view) for view in views if view is not None)))
+
+
+@describe("One topic", tag="topics", scope="read", answers={200: TopicOut}, problems=(404, 503))
+async def get_topic(request: web.Request) -> web.Response:
+    return json_answer(_out(await _found(request)))
+
+
+@describe(
+    "Pause a topic: within two seconds nothing new of it is delivered. What runs goes on, and messages are accepted",
+    tag="topics",
+    scope="admin",
+    answers={200: TopicOut},
+    problems=(404, 503),
+)
+async def pause_topic(request: web.Request) -> web.Response:
+    view = await _found(request)
+    await topics.pause(request.app[STORE], view.depth.topic)
+    return json_answer(_out(await _found(request)))
+
+
+@describe(
+    "Resume a topic: within two seconds it goes on",
+    tag="topics",
+    scope="admin",
+    answers={200: TopicOut},
+    problems=(404, 503),
+)
+async def resume_topic(request: web.Request) -> web.Response:
+    view = await _found(request)
+    await topics.resume(request.app[STORE], view.depth.topic)
+    return json_answer(_out(await _found(request)))
+
+
+async def _found(request: web.Request) -> TopicView:
+    name = request.match_info["topic"]
+    known = name in request.app[SETTINGS].all_topics() or name in {one.topic for one in await topics.depths(request.app[STORE])}
+    view = await topics.view(request.app[STORE], name) if known else None
+    if view is None:
+        raise NotFound(name, KIND)
+    return view
+
+
+def _out(view: TopicView) -> TopicOut:
+    return TopicOut(
+        topic=view.depth.topic,
+        configured=view.depth.configured,
+        paused=view.paused,
+        scheduled=view.depth.scheduled,
+        overdue=view.overdue,
+        ready=view.depth.ready,
+        running=view.depth.running,
+        lateness_ms=view.lateness_ms,
+        next_due_at=UNSET if view.next_due_ms is None else format_ms(view.next_due_ms),
+        workers=tuple(TopicWorker(name=one.name, running=one.running, idle_ms=one.idle_ms) for one in view.consumers),
+    )
