@@ -1,0 +1,84 @@
+"""The client of the service's HTTP API, for Python programs that call it. Needs httpx2 and msgspec, and nothing else of this
+repository.
+
+::
+
+    from client import Client
+
+    with Client("http://localhost:3000") as client:
+        client.schedule("reminders", body={"to": "Ada"}, delay="1h30m")
+
+``AsyncClient`` has the same calls to await. docs/client.md tells about errors, retries and idempotency.
+"""
+
+from client.answers import (
+    Accepted,
+    Attempt,
+    BatchAccepted,
+    Cancelled,
+    EchoAccepted,
+    Health,
+    Message,
+    Preview,
+    PreviewedAttempt,
+    Ready,
+    RetryPolicy,
+    TopicHealth,
+)
+from client.asynchronous import AsyncClient
+from client.errors import (
+    Changed,
+    Conflict,
+    Error,
+    Failed,
+    Invalid,
+    NotFound,
+    TooMany,
+    Unauthorised,
+    Unavailable,
+    Unreachable,
+)
+from client.fields import Durability, Duration, NewMessage, RetryOptions, Template, Time
+from client.retry import Retry
+from client.schedule_answers import Run, RunMade, Runs, Schedule, ScheduleDeleted, ScheduledMessage
+from client.synchronous import Client
+
+__all__ = [
+    "Accepted",
+    "AsyncClient",
+    "Attempt",
+    "BatchAccepted",
+    "Cancelled",
+    "Changed",
+    "Client",
+    "Conflict",
+    "Durability",
+    "Duration",
+    "EchoAccepted",
+    "Error",
+    "Failed",
+    "Health",
+    "Invalid",
+    "Message",
+    "NewMessage",
+    "NotFound",
+    "Preview",
+    "PreviewedAttempt",
+    "Ready",
+    "Retry",
+    "RetryOptions",
+    "RetryPolicy",
+    "Run",
+    "RunMade",
+    "Runs",
+    "Schedule",
+    "ScheduleDeleted",
+    "ScheduledMessage",
+    "Template",
+    "Time",
+    "TooMany",
+    "TopicHealth",
+    "Unauthorised",
+    "Unavailable",
+    "Unreachable",
+]

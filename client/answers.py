@@ -1,0 +1,178 @@
+"""What the service answers, as it is. Unknown fields of a later release are ignored; times are in UTC, to a millisecond."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+Item = TypeVar("Item")
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """Fields that do not apply have their defaults."""
+
+
+class Accepted(Answer, frozen=True, kw_only=True):
+    """A message that is stored."""
+
+    id: str
+    topic: str
+    status: str
+    deliver_at: datetime
+    deliver_at_local: datetime | None = None
+    """The same with the offset of the zone that was asked for."""
+    expires_at: datetime | None = None
+    durability: str
+    deduplicated: bool = False
+    """Whether an earlier request with the same idempotency key stored it."""
+
+
+class BatchAccepted(Answer, frozen=True, kw_only=True):
+    """Messages that are stored, all of them."""
+
+    count: int
+    ids: tuple[str, ...]
+    """In the order of the request."""
+    durability: str
+    deduplicated: bool = False
+
+
+class EchoAccepted(Answer, frozen=True, kw_only=True):
+    """An echo that is stored."""
+
+    id: str
+    status: str
+    time: datetime
+    message: str
+    durability: str
+    deduplicated: bool = False
+
+
+class PreviewedAttempt(Answer, frozen=True, kw_only=True):
+    """An attempt that is made where all before it fail, each at once."""
+
+    attempt: int
+    earliest: datetime
+    latest: datetime
+
+
+class Preview(Answer, frozen=True, kw_only=True):
+    """What would become of a message."""
+
+    topic: str
+    deliver_at: datetime
+    deliver_at_latest: datetime | None = None
+    """The end of its window, where it is spread."""
+    deliver_at_local: datetime | None = None
+    expires_at: datetime | None = None
+    deadline_ms: int
+    attempts: tuple[PreviewedAttempt, ...]
+
+
+class Attempt(Answer, frozen=True, kw_only=True):
+    """An attempt that failed."""
+
+    attempt: int
+    started_at: datetime
+    ended_at: datetime
+    error: str
+    worker: str
+
+
+class RetryPolicy(Answer, frozen=True, kw_only=True):
+    """What a message asked for in place of its topic's policy."""
+
+    max_attempts: int | None = None
+    initial_ms: int | None = None
+    max_ms: int | None = None
+    factor: float | None = None
+    jitter: float | None = None
+    delays_ms: tuple[int, ...] | None = None
+
+
+class Message(Answer, frozen=True, kw_only=True):
+    """A message as it is at the moment of the answer."""
+
+    id: str
+    topic: str
+    status: str
+    """scheduled, ready, running, retrying, delivered, dead, cancelled or expired."""
+    deliver_at: datetime
+    """When it is, or was, due; of a retried message, when its next or last attempt is or was."""
+    attempts: int
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    settled_at: datetime | None = None
+    lateness_ms: int | None = None
+    worker: str = ""
+    reason: str = ""
+    """Why it is dead."""
+    errors: tuple[Attempt, ...] = ()
+    body: Any = None
+    """Text, or the JSON that was sent. Absent where the body is bytes, and of a message that is over."""
+    body_bytes: bytes | None = msgspec.field(default=None, name="body_base64")
+    content_type: str = ""
+    expires_at: datetime | None = None
+    retry: RetryPolicy | None = None
+    deadline_ms: int | None = None
+    retention_ms: int | None = None
+    labels: tuple[str, ...] = ()
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    flow_key: str = ""
+    schedule: str = ""
+    """The recurring schedule that made it."""
+    occurrence: datetime | None = None
+    """Which of its runs it is."""
+    durability: str | None = None
+    """How safe the change is that was asked for."""
+    etag: str = ""
+    """For ``if_match``; empty in a list and after a replay."""
+
+
+class Cancelled(Answer, frozen=True, kw_only=True):
+    """A message that will not be delivered."""
+
+    id: str
+    status: str
+    durability: str
+
+
+class Page(Answer, Generic[Item], frozen=True, kw_only=True):
+    """A page of a list."""
+
+    items: tuple[Item, ...] = ()
+    next_cursor: str = ""
+    """Empty on the last page."""
+
+
+class TopicHealth(Answer, frozen=True, kw_only=True):
+    """How many messages a topic has."""
+
+    topic: str
+    scheduled: int
+    ready: int
+    running: int
+    configured: bool
+
+
+class Health(Answer, frozen=True, kw_only=True):
+    """How the service is. A caller without a known API key learns the status alone."""
+
+    status: str
+    """ok or unready."""
+    version: str
+    server: str = ""
+    clock_difference_ms: int = 0
+    topics: tuple[TopicHealth, ...] = ()
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Ready(Answer, frozen=True, kw_only=True):
+    """Whether it is ready, and why it is not."""
+
+    status: str
+    """ok or unready."""
+    reasons: tuple[str, ...] = ()
