@@ -14,7 +14,7 @@ from tests.docs.make_run import ROOT
 
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-_FILE = re.compile(r"`((?:shared|producer|dispatcher|consumers|cli|examples|tests|docs)/[\w./-]+)`")
+_FILE = re.compile(r"`((?:shared|producer|dispatcher|consumers|client|cli|examples|tests|docs)/[\w./-]+)`")
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 

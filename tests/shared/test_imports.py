@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("producer", "dispatcher", "consumers")
-PACKAGES = (*SERVICES, "shared", "cli", "examples")
+PACKAGES = (*SERVICES, "shared", "client", "cli", "examples")
 
 
 def sources(*packages: str) -> list[Path]:
@@ -62,7 +63,14 @@ def test_services_import_no_other_service(service: str) -> None:
 
 def test_shared_imports_none_of_those_that_share_it() -> None:
     """Dependencies point one way."""
-    assert importers(sources("shared"), *SERVICES, "cli", "examples", "tests") == set()
+    assert importers(sources("shared"), *SERVICES, "client", "cli", "examples", "tests") == set()
+
+
+def test_the_client_imports_nothing_of_the_service() -> None:
+    """A caller's machine has that folder and two packages, and nothing else of this repository."""
+    roots = {name.partition(".")[0] for file in sources("client") for name in imported(file)}
+
+    assert roots - sys.stdlib_module_names == {"client", "httpx2", "msgspec"}
 
 
 def test_only_the_store_imports_redis() -> None:
