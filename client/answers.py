@@ -147,6 +147,56 @@ class Page(Answer, Generic[Item], frozen=True, kw_only=True):
     """Empty on the last page."""
 
 
+class Many(Answer, frozen=True, kw_only=True):
+    """What a change of many by filter did."""
+
+    affected: int
+    dry_run: bool
+    next_cursor: str = ""
+    """Not empty: there may be more, and the same call with it as ``cursor`` goes on."""
+
+
+class DeadLetterDeleted(Answer, frozen=True, kw_only=True):
+    """A dead letter that is gone for ever."""
+
+    id: str
+    status: str
+    durability: str | None = None
+    """``None`` where an earlier try may have deleted it."""
+
+
+class TopicWorker(Answer, frozen=True, kw_only=True):
+    """A worker that reads a topic."""
+
+    name: str
+    running: int
+    idle_ms: int
+    """Since it last asked for something."""
+
+
+class Topic(Answer, frozen=True, kw_only=True):
+    """A topic as it is at the moment of the answer."""
+
+    topic: str
+    configured: bool
+    paused: bool
+    scheduled: int
+    overdue: int
+    """Of these, those that are due."""
+    ready: int
+    running: int
+    lateness_ms: int
+    """Of the oldest that is due and has not started."""
+    next_due_at: datetime | None = None
+    workers: tuple[TopicWorker, ...] = ()
+
+
+class Topics(Answer, frozen=True, kw_only=True):
+    """Those of the settings, and others that hold messages."""
+
+    items: tuple[Topic, ...] = ()
+
+
 class TopicHealth(Answer, frozen=True, kw_only=True):
     """How many messages a topic has."""
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from client import dead_letter_calls, health_calls, message_calls, schedule_calls
+from client import dead_letter_calls, health_calls, message_calls, schedule_calls, topic_calls
 from client.answers import Page
 from client.call import Answered, Call, after
 from client.exchange import FAILURES, Exchange, Outcome
@@ -80,8 +80,15 @@ class AsyncClient:
     change = _Sent(message_calls.change)
     cancel = _Sent(message_calls.cancel)
     deliver_now = _Sent(message_calls.deliver_now)
+    list_messages = _Listed(message_calls.list_messages)
+    cancel_many = _Sent(message_calls.cancel_many)
+    deliver_many_now = _Sent(message_calls.deliver_many_now)
     list_dead_letters = _Listed(dead_letter_calls.list_dead_letters)
+    get_dead_letter = _Sent(dead_letter_calls.get_dead_letter)
     replay = _Sent(dead_letter_calls.replay)
+    delete_dead_letter = _Sent(dead_letter_calls.delete_dead_letter)
+    replay_many = _Sent(dead_letter_calls.replay_many)
+    delete_many = _Sent(dead_letter_calls.delete_many)
     create_schedule = _Sent(schedule_calls.create_schedule)
     put_schedule = _Sent(schedule_calls.put_schedule)
     change_schedule = _Sent(schedule_calls.change_schedule)
@@ -92,6 +99,10 @@ class AsyncClient:
     get_schedule = _Sent(schedule_calls.get_schedule)
     list_schedules = _Listed(schedule_calls.list_schedules)
     preview_schedule = _Sent(schedule_calls.preview_schedule)
+    list_topics = _Sent(topic_calls.list_topics)
+    get_topic = _Sent(topic_calls.get_topic)
+    pause_topic = _Sent(topic_calls.pause_topic)
+    resume_topic = _Sent(topic_calls.resume_topic)
     health = _Sent(health_calls.health)
     live = _Sent(health_calls.live)
     ready = _Sent(health_calls.ready)

@@ -55,8 +55,8 @@ def looks(method: str, where: str, answer: type[Answered], content: object = Non
     return Call(method=method, path=where, answer=answer, changes=False, repeatable=True, content=encoded(content))
 
 
-def lists(where: str, answer: type[Page[Item]], **query: str | int | None) -> Call[Page[Item]]:
-    """The first page of a list."""
+def lists(where: str, answer: type[Page[Item]], **query: object) -> Call[Page[Item]]:
+    """The first page of a list. ``query``: text and numbers."""
     given = {name: str(value) for name, value in query.items() if value is not None}
     return replace(looks("GET", where, answer), query=given)
 

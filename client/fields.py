@@ -132,6 +132,40 @@ class RunsFields(RuleFields, total=False):
     """Runs after it; now where it is absent."""
 
 
+class FilterFields(TypedDict, total=False):
+    """Which messages; what is absent does not matter. Both ends of a range are included."""
+
+    topic: str | None
+    label: str | None
+    due_from: Time | None
+    due_until: Time | None
+    created_from: Time | None
+    created_until: Time | None
+
+
+class DeadLetterFilterFields(FilterFields, total=False):
+    """Which dead letters."""
+
+    error: str | None
+    """A text in its reason or its last error."""
+    died_from: Time | None
+    died_until: Time | None
+
+
+Order = Literal["oldest", "newest"]
+State = Literal["waiting", "scheduled", "retrying", "ready", "running", "dead", "delivered", "expired", "cancelled"]
+"""``waiting`` is both ``scheduled`` and ``retrying``."""
+
+
+class ReplayFields(WhenFields, total=False):
+    """When to deliver a dead letter again, and what of it is to be another."""
+
+    body: object
+    content_type: str | None
+    retry: RetryOptions | None
+    deadline_ms: int | None
+
+
 def as_json(fields: Mapping[str, object], *, keep_none: bool = False) -> dict[str, object]:
     """The fields as the API has them. Raises ``ValueError`` for a time of which it is not clear when it is."""
     found: dict[str, object] = {}

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Unpack
+from typing import Literal, Unpack
 
-from client.answers import Accepted, BatchAccepted, Cancelled, EchoAccepted, Message, Preview
-from client.call import Call, changes, creates, looks, path
-from client.fields import ChangeFields, Durability, MessageFields, NewMessage, Time, as_json
+from client.answers import Accepted, BatchAccepted, Cancelled, EchoAccepted, Many, Message, Page, Preview
+from client.call import Call, changes, creates, lists, looks, path
+from client.fields import (
+    ChangeFields,
+    Durability,
+    FilterFields,
+    MessageFields,
+    NewMessage,
+    Order,
+    State,
+    Time,
+    as_json,
+)
 
 
 def schedule(
@@ -89,3 +99,42 @@ def deliver_now(message_id: str, *, if_match: str | None = None, durability: Dur
     """
     where = path("messages", message_id, "deliver")
     return changes("POST", where, Message, repeatable=False, durability=durability, if_match=if_match)
+
+
+def list_messages(
+    *, state: State = "waiting", order: Order = "oldest", page_size: int | None = None, **fields: Unpack[FilterFields]
+) -> Call[Page[Message]]:
+    """All messages of a state that fit, asked for in pages of ``page_size`` (50; 500 at most). Each page is repeated freely."""
+    return lists("/messages", Page[Message], state=state, order=order, limit=page_size, **as_json(fields))
+
+
+def cancel_many(
+    *,
+    state: Literal["waiting", "scheduled", "retrying", "ready"] = "waiting",
+    dry_run: bool = False,
+    cursor: str | None = None,
+    durability: Durability | None = None,
+    **fields: Unpack[FilterFields],
+) -> Call[Many]:
+    """Cancels those that fit among the next 1,000 of a state. At least one field is needed, and the scope ``admin``.
+
+    Repeated after any failure: what the first try cancelled fits no more, and is then missing in ``affected``.
+    """
+    content = as_json({"filter": as_json(fields), "state": state, "dry_run": dry_run, "cursor": cursor})
+    return changes("POST", "/messages/cancel", Many, content, repeatable=True, durability=durability)
+
+
+def deliver_many_now(
+    *,
+    state: Literal["waiting", "scheduled", "retrying"] = "waiting",
+    dry_run: bool = False,
+    cursor: str | None = None,
+    durability: Durability | None = None,
+    **fields: Unpack[FilterFields],
+) -> Call[Many]:
+    """Makes those that fit among the next 1,000 of a state due at once. Needs at least one field, and the scope ``admin``.
+
+    Repeated only where it surely was not done, as ``deliver_now`` is; a ``dry_run`` freely.
+    """
+    content = as_json({"filter": as_json(fields), "state": state, "dry_run": dry_run, "cursor": cursor})
+    return changes("POST", "/messages/deliver", Many, content, repeatable=dry_run, durability=durability)

@@ -77,7 +77,7 @@ async def post_schedule(request: web.Request) -> web.Response:
             if key is not None and asked.id is UNSET:
                 raise Conflict("the idempotency key was used before for a schedule with another content") from None
             raise
-    answer = msgspec.structs.replace(_out(made), deduplicated=repeated)
+    answer = msgspec.structs.replace(_out(made), deduplicated=repeated or made.deduplicated)
     return _tagged(answer, made, 201, {"Location": f"/schedules/{schedule_id}"})
 
 

@@ -54,6 +54,8 @@ class Schedule(Struct, frozen=True, kw_only=True):
     last_occurrence_ms: int = 0
     past: tuple[Run, ...] = ()
     """Newest first; only where they were asked for."""
+    deduplicated: bool = False
+    """Whether it had been made before by the call that asks for it now."""
     durability: Durability | None = None
     """How safe the change is that gave this view; ``None`` where it is only a look."""
 
@@ -151,7 +153,8 @@ async def create(store: Store, schedule_id: str, wanted: Wanted, revision: str, 
     verdict, reached = await _put(home, schedule_id, wanted, _following(wanted, now_ms, 0), "", revision, now_ms, asked)
     if verdict == b"exists":
         raise AlreadyThere(schedule_id)
-    return msgspec.structs.replace(await get(store, schedule_id), durability=reached)
+    found = await get(store, schedule_id)
+    return msgspec.structs.replace(found, durability=reached, deduplicated=verdict == b"repeated")
 
 
 async def change(store: Store, seen: Schedule, wanted: Wanted, revision: str, asked: Durability = "memory") -> Schedule | None:
@@ -199,7 +202,7 @@ async def _put(
     if next_ms != "keep":
         arguments += ("status", "ended" if wanted.status == "active" and not next_ms else wanted.status)
     answer, reached = await partition.run(
-        PUT_SCHEDULE, [keys.schedule(schedule_id), keys.schedules, keys.schedules_next], arguments, asked, b"put"
+        PUT_SCHEDULE, [keys.schedule(schedule_id), keys.schedules, keys.schedules_next], arguments, asked, b"put", b"repeated"
     )
     return answer[0], reached
 

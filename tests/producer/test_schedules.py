@@ -144,6 +144,7 @@ async def test_a_repeat_with_its_key_finds_the_first(api: Api) -> None:
     """Also after it was changed; with another content the key is refused, with another key a second one is made."""
     key = {"Idempotency-Key": "k1"}
     first = await made(api, headers=key)
+    assert await made(api, headers=key) == {**first, "deduplicated": True}
     await api.call("PATCH", f"/schedules/{first['id']}", {"max_runs": 7})
 
     again = await made(api, headers=key)

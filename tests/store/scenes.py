@@ -180,7 +180,7 @@ async def _put_schedule(stage: Stage) -> Scene:
     await stage.schedule("hourly")
     seen = await schedules.get(stage.store, "hourly")
     call = await stage.call_of(lambda store: schedules.change(store, seen, stage.wanted(every_ms=2 * HOUR_MS), "new"))
-    return _scene(call, [b"put"], [b"put"], {})
+    return _scene(call, [b"put"], [b"repeated"], {})
 
 
 async def _delete_schedule(stage: Stage) -> Scene:

@@ -51,7 +51,7 @@ async def test_a_repeat_is_no_second_one(stage: Stage) -> None:
     """The same revision again, after a lost answer, finds what it made."""
     first = await stage.schedule("a")
 
-    assert await stage.schedule("a") == first
+    assert await stage.schedule("a") == msgspec.structs.replace(first, deduplicated=True)
 
 
 async def test_a_change_keeps_what_it_has_done(stage: Stage) -> None:

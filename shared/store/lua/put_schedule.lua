@@ -7,7 +7,8 @@
 -- ARGV[5] its next occurrence, ms; '' for none (paused, ended); 'keep' leaves it as it is by now
 -- ARGV[6..] fields of the hash and their values
 --
--- Returns {'put'}     also when it was put before
+-- Returns {'put'}
+--         {'repeated'}  it was put before with that new revision: nothing is written
 --         {'exists'}  there is one already    {'absent'} there is none
 --         {'stale'}   it has another revision, or has fired that occurrence meanwhile: nothing is written
 --
@@ -17,7 +18,7 @@
 local id, revision, last = ARGV[1], unpack(redis.call('HMGET', KEYS[1], 'revision', 'last_occurrence'))
 redis.call('ZCARD', KEYS[2])
 local head = next_head(KEYS[3])
-if revision == ARGV[4] then return {'put'} end
+if revision == ARGV[4] then return {'repeated'} end
 if ARGV[3] == '' and revision then return {'exists'} end
 if ARGV[3] ~= '' and not revision then return {'absent'} end
 if ARGV[3] ~= '' and revision ~= ARGV[3] then return {'stale'} end
