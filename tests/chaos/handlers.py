@@ -11,7 +11,7 @@ from secrets import token_hex
 import msgspec
 
 from consumers import Dead, Message, handler
-from tests.chaos.history import End, Ending, Order, Start, append
+from tests.chaos.history import End, Ending, Order, Start, append, ref_of
 from tests.chaos.process import ORDERED, true_us
 
 FOLDER = Path(os.environ.get("CHAOS_FOLDER", "."))
@@ -37,11 +37,12 @@ class Run:
     def __init__(self, message: Message) -> None:
         self.body = _body(message.body)
         self.message = message
+        ref = self.body.ref if message.occurrence_ms is None else ref_of(self.body.ref, message.occurrence_ms)
         self._id = token_hex(8)
         append(
             FOLDER / f"{NAME}.jsonl",
             Start(
-                at_us=true_us(), run=self._id, ref=self.body.ref, id=message.id, attempt=message.attempt, worker=NAME
+                at_us=true_us(), run=self._id, ref=ref, id=message.id, attempt=message.attempt, worker=NAME
             ),
         )  # fmt: skip
 

@@ -140,6 +140,11 @@ class History(msgspec.Struct, frozen=True):
     events: tuple[AnyEvent, ...]
 
 
+def ref_of(schedule: str, occurrence_ms: int) -> str:
+    """The ref of a message that a recurring schedule made."""
+    return f"{schedule}@{occurrence_ms}"
+
+
 def append(file: Path, event: AnyEvent) -> None:
     """Adds one line. Safe for many processes, each of which may be killed in the middle: that spoils its own line only."""
     line = b"\n" + msgspec.json.encode(event) + b"\n"

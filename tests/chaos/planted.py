@@ -72,6 +72,9 @@ BUGS: dict[str, tuple[Change, ...]] = {
         Change(f"{_LUA}/renew.lua", _FENCE, "local ours = owner ~= nil"),
         Change(f"{_LUA}/hand_back.lua", _FENCE, "local ours = owner ~= nil"),
     ),
+    "fired-again": (  # whoever saw an occurrence may make it, also when another has made it meanwhile
+        Change(f"{_LUA}/fire.lua", "if by_rule and tonumber(planned) ~= tonumber(ARGV[5]) then return {'stale'} end\n", ""),
+    ),
     "early": (  # dispatched up to 40 ms before its time
         Change(f"{_LUA}/dispatch.lua", "string.format('%d', now + 1)", "string.format('%d', now + 41)"),
     ),

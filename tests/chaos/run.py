@@ -21,6 +21,7 @@ from tests.chaos.faults import KINDS, ONE_AT_A_TIME, mend
 from tests.chaos.history import AnyEvent, Fault, Final, History, Leftover, Rules, State, append, read
 from tests.chaos.plan import QUIET_S, Planned
 from tests.chaos.process import true_us
+from tests.chaos.recurring import Recurring
 from tests.chaos.stage import DEADLINE_MS, LEASE_MS, MAX_ATTEMPTS, PREFIX, RETRY_JITTER, RETRY_MS, TOPICS, Shape, Stage
 from tests.chaos.workload import Caller
 from tests.support.waiting import eventually
@@ -83,14 +84,21 @@ class Run:
             try:
                 await stage.start()
                 watching = asyncio.create_task(self._watch_take_overs(stage))
+                recurring = Recurring(stage, self.note)
+                await recurring.start()
+                looking = asyncio.create_task(recurring.watch())
                 try:
                     async with self._callers(stage) as callers:
                         await self._break_by_plan(stage)
                     await mend(stage)
+                    await end(looking)
+                    refs = await recurring.conclude()
                     await self._settle(stage)
                 finally:
-                    await end(watching)
-                await self._look_at_all(stage, callers)
+                    await end(watching, looking)
+                for caller in callers:
+                    refs |= caller.refs
+                await self._look_at_all(stage, refs)
                 await self._look_at_keys(stage)
             finally:
                 await stage.close()
@@ -226,7 +234,7 @@ class Run:
                 return
             await asyncio.sleep(0.2)
 
-    async def _look_at_all(self, stage: Stage, callers: list[Caller]) -> None:
+    async def _look_at_all(self, stage: Stage, refs: dict[str, str]) -> None:
         """Asks the API for the end of every message that was accepted."""
         gate = asyncio.Semaphore(LOOKS_AT_ONCE)
         url = stage.of("producer")[0].url
@@ -237,7 +245,7 @@ class Run:
             state: State = view["status"] if answer.status == 200 else "unknown"
             self.note(Final(at_us=true_us(), ref=ref, id=message_id, state=state, attempts=view.get("attempts", 0)))
 
-        await asyncio.gather(*(look(ref, message_id) for caller in callers for ref, message_id in caller.refs.items()))
+        await asyncio.gather(*(look(ref, message_id) for ref, message_id in refs.items()))
 
     async def _look_at_keys(self, stage: Stage) -> None:
         """Every key that should not be there any more."""

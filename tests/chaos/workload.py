@@ -121,7 +121,7 @@ class Caller:
 
     async def _replay(self) -> None:
         _, status, page = await self._send("GET", "/dead-letters?limit=50")
-        letters = page.get("items", []) if status == 200 else []
+        letters = [one for one in page.get("items", []) if "schedule" not in one] if status == 200 else []
         if letters:
             letter = self._random.choice(letters)
             ref = letter["body"]["ref"]
