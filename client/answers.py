@@ -81,6 +81,19 @@ class Attempt(Answer, frozen=True, kw_only=True):
     worker: str
 
 
+class TimelineEvent(Answer, frozen=True, kw_only=True):
+    """Something that happened to a message, or is to happen."""
+
+    at: datetime
+    event: str
+    """created, due, dispatched, attempt, delivered, expired, cancelled or dead."""
+    attempt: int | None = None
+    until: datetime | None = None
+    """When the attempt ended."""
+    worker: str = ""
+    error: str = ""
+
+
 class RetryPolicy(Answer, frozen=True, kw_only=True):
     """What a message asked for in place of its topic's policy."""
 
@@ -125,6 +138,10 @@ class Message(Answer, frozen=True, kw_only=True):
     """The recurring schedule that made it."""
     occurrence: datetime | None = None
     """Which of its runs it is."""
+    why: str = ""
+    """Why it has not started, where it is late by more than a second; not in lists."""
+    timeline: tuple[TimelineEvent, ...] = ()
+    """In the order of time; not in lists."""
     durability: str | None = None
     """How safe the change is that was asked for."""
     etag: str = ""

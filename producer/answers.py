@@ -9,8 +9,10 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from producer.schemas import AttemptOut, MessageOut, Timed
+from producer.timeline import timeline, why_late
 from shared.record import Record
 from shared.store.messages import View
+from shared.store.partition import Store
 from shared.times import format_ms
 from shared.zones import format_local, zone_of
 
@@ -31,6 +33,12 @@ def message_answer(view: View, status: int = 200) -> web.Response:
     return json_answer(message_out(view), status, {"ETag": f'"{view.tag}"'})
 
 
+async def detailed_answer(store: Store, view: View) -> web.Response:
+    """The message with all that is known of its way. Raises ``Outage``."""
+    shown = msgspec.structs.replace(message_out(view), why=await why_late(store, view), timeline=timeline(view))
+    return json_answer(shown, 200, {"ETag": f'"{view.tag}"'})
+
+
 def message_out(view: View) -> MessageOut:
     """Everything that is known of a message."""
     finished, record = view.finished, view.record
@@ -47,6 +55,7 @@ def message_out(view: View) -> MessageOut:
             settled_at=format_ms(finished.settled_ms),
             lateness_ms=max(0, started - view.due_ms) if started else UNSET,
             worker=finished.worker,
+            errors=_errors(view),
         )
     if record is None:
         return _unreadable_out(view)

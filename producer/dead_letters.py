@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from producer.answers import json_answer, message_answer, message_out
+from producer.answers import detailed_answer, json_answer, message_answer, message_out
 from producer.context import STORE
 from producer.drafts import due_from_now, replay_change
 from producer.filters import DEAD_LETTER_QUERY, page_asked
@@ -43,7 +43,8 @@ async def list_dead_letters(request: web.Request) -> web.Response:
     tagged=True,
 )
 async def get_dead_letter(request: web.Request) -> web.Response:
-    return message_answer(await dead_letters.get(request.app[STORE], request.match_info["id"]))
+    store = request.app[STORE]
+    return await detailed_answer(store, await dead_letters.get(store, request.match_info["id"]))
 
 
 @describe(

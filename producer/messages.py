@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
-from producer.answers import json_answer, local_out, message_answer, message_out
+from producer.answers import detailed_answer, json_answer, local_out, message_answer, message_out
 from producer.context import SETTINGS, STORE
 from producer.drafts import body_of, due_from_now, message_draft
 from producer.filters import MESSAGE_QUERY, page_asked
@@ -128,7 +128,8 @@ async def list_some(request: web.Request) -> web.Response:
     tagged=True,
 )
 async def get_message(request: web.Request) -> web.Response:
-    return message_answer(await messages.get(request.app[STORE], request.match_info["id"]))
+    store = request.app[STORE]
+    return await detailed_answer(store, await messages.get(store, request.match_info["id"]))
 
 
 @describe(

@@ -349,6 +349,19 @@ class AttemptOut(Out, frozen=True):
     worker: str
 
 
+class TimelineOut(Out, frozen=True, kw_only=True):
+    """Something that happened to a message, or is to happen."""
+
+    at: TimeOut
+    event: Annotated[
+        str, Meta(description="created, due, dispatched, attempt, delivered, expired, cancelled or dead.", examples=["created"])
+    ]
+    attempt: int | UnsetType = UNSET
+    until: Annotated[TimeOut | UnsetType, Meta(description="When the attempt ended.")] = UNSET
+    worker: str = ""
+    error: str = ""
+
+
 class MessageOut(Out, frozen=True):
     """A message as it is at the moment of the answer."""
 
@@ -384,6 +397,8 @@ class MessageOut(Out, frozen=True):
     flow_key: str = ""
     schedule: Annotated[str, Meta(description="The recurring schedule that made it.")] = ""
     occurrence: Annotated[TimeOut | UnsetType, Meta(description="Which of its runs it is.")] = UNSET
+    why: Annotated[str, Meta(description="Why it has not started, where it is late by more than a second. Not in lists.")] = ""
+    timeline: Annotated[tuple[TimelineOut, ...], Meta(description="In the order of time. Not in lists.")] = ()
     durability: Annotated[Reached | UnsetType, Meta(description="How safe the change is that was asked for.")] = UNSET
 
 

@@ -66,6 +66,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The record as it lies in Redis."""
     record: Record | None = None
     errors: tuple[Attempt, ...] = ()
+    dispatched_ms: int | None = None
+    """When it was moved to its stream; only of one that lies there."""
     worker: str = ""
     died_ms: int = 0
     reason: str = ""
@@ -135,7 +137,7 @@ def _view(place: _Place, answer: list[Any]) -> View:
     if lies == "absent":
         raise NotFound(place.id)
     if lies == "finished":
-        return finished_view(place.id, place.topic, msgspec.json.decode(answer[1], type=Finished))
+        return finished_view(place.id, place.topic, answer[1])
     if lies == "dead":
         return dead_view(place.id, place.topic, int(answer[1]), answer[2])
     attempts = int(answer[2])
@@ -149,17 +151,22 @@ def _view(place: _Place, answer: list[Any]) -> View:
         stored=answer[3],
         record=readable(answer[3]),
         errors=tuple(msgspec.json.decode(error, type=Attempt) for error in answer[4]),
-        worker=answer[5].decode() if lies == "running" else "",
+        dispatched_ms=int(answer[5].partition(b"-")[0]) if lies in {"ready", "running"} else None,
+        worker=answer[6].decode() if lies == "running" else "",
     )
 
 
-def finished_view(message_id: str, topic: str, finished: Finished) -> View:
+def finished_view(message_id: str, topic: str, stored: bytes) -> View:
+    """A finished message from what is kept of it: a line of JSON, and one with the errors of its attempts where some failed."""
+    text, _, errors = stored.partition(b"\n")
+    finished = msgspec.json.decode(text, type=Finished)
     return View(
         id=message_id,
         topic=topic,
         status=finished.status,
         due_ms=finished.due_ms,
         attempts=finished.attempts,
+        errors=msgspec.json.decode(errors, type=tuple[Attempt, ...]) if errors else (),
         worker=finished.worker,
         finished=finished,
     )

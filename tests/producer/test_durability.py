@@ -308,6 +308,11 @@ async def test_the_header_is_described_for_each_changing_call_and_no_other(api: 
         ("delete", "/messages/{id}"),
         ("post", "/messages/{id}/deliver"),
         ("post", "/dead-letters/{id}/replay"),
+        ("delete", "/dead-letters/{id}"),
+        *(("post", path) for path in ("/messages/cancel", "/messages/deliver", "/dead-letters/replay", "/dead-letters/delete")),
+        ("post", "/schedules"),
+        *((method, "/schedules/{id}") for method in ("put", "patch", "delete")),
+        *(("post", f"/schedules/{{id}}/{way}") for way in ("pause", "resume", "run")),
     }
 
 

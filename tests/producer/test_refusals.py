@@ -341,7 +341,11 @@ async def test_a_batch_over_its_limit_is_refused(small: Api, redis: Redis, prefi
     ("method", "path", "allowed"),
     [
         ("GET", "/echoAtTime", {"POST"}),
-        ("PUT", "/messages", {"POST"}),
+        ("PUT", "/messages", {"GET", "HEAD", "POST"}),
+        ("GET", "/messages/cancel", {"POST"}),
+        ("DELETE", "/dead-letters/replay", {"POST"}),
+        ("GET", "/schedules/preview", {"POST"}),
+        ("POST", "/schedules/x", {"GET", "HEAD", "PUT", "PATCH", "DELETE"}),
         ("DELETE", "/messages/batch", {"POST"}),
         ("POST", "/messages/x", {"GET", "HEAD", "PATCH", "DELETE"}),
         ("GET", "/messages/x/deliver", {"POST"}),

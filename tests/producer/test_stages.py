@@ -184,6 +184,7 @@ async def test_time_and_body_can_be_changed_while_it_waits(api: Api, redis: Redi
     assert (moved.status, moved.json["id"], moved.json["deliver_at"]) == (200, message_id, "2031-06-01T12:00:00.007Z")
     assert moved.json["body"] == "b"
     shown = await api.message(message_id)
+    assert [one["event"] for one in shown.pop("timeline")] == ["created", "due"]
     assert rewritten.json == {**shown, "durability": "memory"}
     assert (shown["body"], shown["content_type"], shown["labels"]) == ({"n": 1}, "application/x-n", ["x"])
     assert (shown["deliver_at"], shown["created_at"]) == ("2031-06-01T12:00:00.007Z", moved.json["created_at"])
@@ -210,7 +211,7 @@ async def test_both_can_be_changed_at_once_and_back(api: Api, stages: Stages) ->
         ({}, "", "at least one of"),
         ({"content_type": "text/csv"}, "content_type", "body beside it"),
         ({"deliver_at": "later"}, "deliver_at", "ISO 8601"),
-        ({"deliver_at": 1, "delay": 1}, "delay", "not both"),
+        ({"deliver_at": 1, "delay": 1}, "delay", "one of deliver_at"),
         ({"body": 1, "body_base64": "AA=="}, "body_base64", "not both"),
         ({"topic": "work"}, "topic", "no such field"),
         ({"delay": "3651d"}, "delay", "Producer.HorizonDays"),

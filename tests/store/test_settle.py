@@ -40,7 +40,9 @@ async def test_a_finished_delivery_leaves_only_what_is_kept(stage: Stage, redis:
     assert await stage.pending() == []
     assert await redis.xlen(entry.stream) == 0
     assert await redis.exists(stage.keys.index, stage.keys.errors(message_id), stage.keys.due("alpha")) == 0
-    assert await redis.hgetall(stage.keys.finished) == {message_id.encode(): KEPT.encode()}
+    kept = f"{KEPT}\n[{error_text(1)}]"
+    assert await redis.hgetall(stage.keys.finished) == {message_id.encode(): kept.encode()}
+    assert [one.error for one in (await messages.get(stage.store, message_id)).errors] == ["no"]
     expires_ms = await redis.zscore(stage.keys.finished_expiry, message_id)
     assert before_ms + HOUR_MS <= expires_ms <= await stage.now_ms() + HOUR_MS
     assert await stage.status(message_id) == "delivered"

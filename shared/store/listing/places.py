@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 from redis.exceptions import ResponseError
 
 from shared.errors import InvalidField
@@ -13,7 +12,7 @@ from shared.ids import parse_id
 from shared.store.keys import GROUP
 from shared.store.listing.filter import Filter, Order
 from shared.store.listing.position import Position
-from shared.store.messages import Finished, View, dead_view, finished_view, readable
+from shared.store.messages import View, dead_view, finished_view, readable
 from shared.store.outage import outage_of
 from shared.store.partition import Partition, Store
 
@@ -111,7 +110,7 @@ def _load_finished(partition: Partition) -> Load:
         for row, stored in zip(rows, kept, strict=True):
             position = _position(row)
             if stored is not None:
-                view = finished_view(position.tie, topic_of(position.tie), msgspec.json.decode(stored, type=Finished))
+                view = finished_view(position.tie, topic_of(position.tie), stored)
                 found.append(Entry(position, view, len(stored)))
         return found
 
@@ -169,7 +168,7 @@ def _stream_entry(topic: str, place: str, entry_id: str, fields: dict[bytes, byt
     view = View(
         id=stored.partition(b" ")[0].decode("utf-8", "replace"), topic=topic, status="running" if worker else "ready",
         due_ms=int(fields.get(b"due", 0)), attempts=int(fields.get(b"attempts", 0)) + max(0, deliveries - 2),
-        stored=stored, record=readable(stored), worker=worker,
+        stored=stored, record=readable(stored), worker=worker, dispatched_ms=int(entry_id.partition("-")[0]),
     )  # fmt: skip
     return Entry(Position(float(entry_id.partition("-")[0]), _tie(entry_id, place)), view, len(stored))
 

@@ -31,10 +31,12 @@ local function is_stale(record, due)
 end
 
 local function finish(due, attempts)
+  local text = string.format('{"status":"cancelled","due_ms":%d,"settled_ms":%d,"attempts":%d}', due, now, attempts)
+  text = with_errors(text, KEYS[5])
   redis.call('HDEL', KEYS[1], id)
   redis.call('DEL', KEYS[5])
   release(id)
-  redis.call('HSET', KEYS[3], id, string.format('{"status":"cancelled","due_ms":%d,"settled_ms":%d,"attempts":%d}', due, now, attempts))
+  redis.call('HSET', KEYS[3], id, text)
   redis.call('ZADD', KEYS[4], string.format('%d', now + tonumber(ARGV[3])), id)
   trim_finished(KEYS[3], KEYS[4], now, tonumber(ARGV[4]), 10)
   return {'cancelled'}

@@ -5,8 +5,8 @@
 -- ARGV[1] message id  ARGV[2] group
 --
 -- Returns {'waiting', score, attempts, record, {errors}}           in its due set
---         {'ready', due ms, attempts, record, {errors}}            in its stream, held by nobody
---         {'running', due ms, attempts, record, {errors}, consumer, deliveries, idle ms}
+--         {'ready', due ms, attempts, record, {errors}, entry id}   in its stream, held by nobody
+--         {'running', due ms, attempts, record, {errors}, entry id, consumer, deliveries, idle ms}
 --         {'dead', died ms, dead record}   {'finished', what is kept}   {'absent'}
 --@include scores
 --@include locate
@@ -24,9 +24,9 @@ if kind == 'stream' then
         local consumer, deliveries, idle = lease(KEYS[number], ARGV[2], b)
         local errors = redis.call('LRANGE', KEYS[6], 0, -1)
         if consumer then
-          return {'running', due, attempts + lost_attempts(deliveries), record, errors, consumer, deliveries, idle}
+          return {'running', due, attempts + lost_attempts(deliveries), record, errors, b, consumer, deliveries, idle}
         end
-        return {'ready', due, attempts, record, errors}
+        return {'ready', due, attempts, record, errors, b}
       end
     end
   end

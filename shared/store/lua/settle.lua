@@ -143,13 +143,13 @@ end
 local outcomes = {}
 
 function outcomes.finished(one)
-  forget(one)
   if one.text ~= '' and one.number > 0 then
     kept[#kept + 1] = one.id
-    kept[#kept + 1] = one.text
+    kept[#kept + 1] = with_errors(one.text, one.errors)
     expiries[#expiries + 1] = string.format('%d', now + one.number)
     expiries[#expiries + 1] = one.id
   end
+  forget(one)
 end
 
 local function note_error(one)
@@ -169,9 +169,8 @@ end
 
 function outcomes.dead(one)
   note_error(one)
-  local errors = one.errors and redis.call('LRANGE', one.errors, 0, -1) or {}
   redis.call('ZADD', KEYS[4], string.format('%d', now), one.id)
-  redis.call('HSET', KEYS[5], one.id, one.last .. '\n[' .. table.concat(errors, ',') .. ']\n' .. (one.record or ''))
+  redis.call('HSET', KEYS[5], one.id, one.last .. '\n' .. errors_text(one.errors) .. '\n' .. (one.record or ''))
   forget(one)
 end
 

@@ -1,5 +1,16 @@
 -- drop_finished(finished, expiry, count): removes the `count` finished messages that expire first.
 -- trim_finished(finished, expiry, now, most, limit): keeps the finished store within its age and its cap; at most `limit` a call.
+-- errors_text(list): a JSON array of the errors of a message; '[]' where it has none.
+-- with_errors(text, list): what is kept of a finished message: its JSON, and on a second line its errors where it has some.
+local function errors_text(list)
+  return '[' .. table.concat(list and redis.call('LRANGE', list, 0, -1) or {}, ',') .. ']'
+end
+
+local function with_errors(text, list)
+  local errors = errors_text(list)
+  return errors == '[]' and text or text .. '\n' .. errors
+end
+
 local function drop(finished, expiry, ids)
   if #ids == 0 then return 0 end
   redis.call('ZREM', expiry, unpack(ids))
