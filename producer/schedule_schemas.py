@@ -24,6 +24,7 @@ from producer.schemas import (
     TimeIn,
     TimeOut,
     ZoneIn,
+    none_of,
 )  # fmt: skip
 from shared.record import RetryOptions
 from shared.recurrence import CatchUp, Overlap
@@ -120,10 +121,7 @@ def _both(first: str, second: str) -> dict[str, Any]:
     return {"required": [first, second]}
 
 
-_ONE_RULE = {
-    "anyOf": [{"required": ["cron"]}, {"required": ["every"]}],
-    "not": {"anyOf": [_both("cron", "every"), _both("every", "timezone")]},
-}
+_ONE_RULE = {"not": {"anyOf": [_both("cron", "every"), _both("every", "timezone"), none_of("cron", "every")]}}
 RULES: dict[str, dict[str, Any]] = {
     "ScheduleReplacement": _ONE_RULE,
     "NewSchedule": _ONE_RULE,
