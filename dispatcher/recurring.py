@@ -46,8 +46,7 @@ class Recurring:
         """One bounded batch of what is due. Raises ``Outage``; that Redis is full is none, since all else has to go on."""
         due = await firing.due_schedules(partition, MOST_AT_ONCE, self._left_alone(partition.number))
         for schedule_id, reason in due.unreadable.items():
-            logger.error("schedule {} cannot be read, and makes nothing: {}", schedule_id, reason)
-            self._ignored[partition.number, schedule_id] = time.monotonic() + AGAIN_S
+            self._leave_alone(partition.number, schedule_id, reason)
         results = await asyncio.gather(*(self._fire(partition, one) for one in due.schedules), return_exceptions=True)
         for result in results:  # raised only when none is at work any more
             if isinstance(result, BaseException) and not _is_full(result):
@@ -61,6 +60,10 @@ class Recurring:
         again = bool(due.schedules or due.unreadable)  # what was fired may be due again already
         return Look(topics, partition.clock.now_ms() if again else due.next_ms, FULL_WAIT_S if full else 0.0)
 
+    def _leave_alone(self, number: int, schedule_id: str, reason: str) -> None:
+        logger.error("schedule {} cannot be read, and makes nothing: {}", schedule_id, reason)
+        self._ignored[number, schedule_id] = time.monotonic() + AGAIN_S
+
     def _left_alone(self, number: int) -> list[str]:
         now_s = time.monotonic()
         self._ignored = {place: until_s for place, until_s in self._ignored.items() if until_s > now_s}
@@ -68,7 +71,11 @@ class Recurring:
 
     async def _fire(self, partition: Partition, schedule: Schedule) -> str:
         """The topic that got messages; empty where none did."""
-        fired = await firing.fire(partition, schedule)
+        try:
+            fired = await firing.fire(partition, schedule)
+        except firing.Unreadable as error:
+            self._leave_alone(partition.number, schedule.id, str(error))
+            return ""
         if fired.verdict == "skipped":
             logger.info("schedule {}: left out, since its last message {} is not over", schedule.id, schedule.last_id)
         if fired.missed and fired.verdict != "stale":

@@ -50,9 +50,10 @@ def wanted(asked: ScheduleReplacement, schedule_id: str, rules: Rules) -> Wanted
         spread_ms=draft.spread_ms,
         expires_after_ms=draft.expires_after_ms,
     )
-    if not asked.paused and rule.after(rules.now_ms) is None:
+    paused = asked.paused is True
+    if not paused and rule.after(rules.now_ms) is None:
         raise InvalidField("end" if rule.end_ms is not None else "cron", "expected a rule that has a run to come")
-    return Wanted(definition=definition, template=_template(draft, schedule_id), status="paused" if asked.paused else "active")
+    return Wanted(definition=definition, template=_template(draft, schedule_id), status="paused" if paused else "active")
 
 
 def changed(asked: ScheduleChange, seen: Schedule, rules: Rules) -> Wanted:

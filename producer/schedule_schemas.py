@@ -86,7 +86,10 @@ class ScheduleReplacement(ScheduleRule, frozen=True, kw_only=True):
     overlap: OverlapIn = "allow"
     catch_up: CatchUpIn = "latest"
     catch_up_within: WithinIn | UnsetType = UNSET
-    paused: Annotated[bool, Meta(description="Whether it is kept without running.")] = False
+    paused: (
+        Annotated[bool, Meta(description="Whether it is kept without running; absent, one that is there stays as it is.")]
+        | UnsetType
+    ) = UNSET
 
 
 class NewSchedule(ScheduleReplacement, frozen=True, kw_only=True):

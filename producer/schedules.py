@@ -111,7 +111,10 @@ async def put_schedule(request: web.Request) -> web.Response:
                 continue
             return _tagged(_out(made), made, 201, {"Location": f"/schedules/{schedule_id}"})
         schedules.check_tag(seen, tags)
-        put = await schedules.change(store, seen, _going_on(to_be, seen), _revision(), safe)
+        going_on = _going_on(to_be, seen)
+        if asked.paused is UNSET and seen.status == "paused":
+            going_on = msgspec.structs.replace(going_on, status="paused")
+        put = await schedules.change(store, seen, going_on, _revision(), safe)
         if put is not None:
             return _tagged(_out(put), put)
     raise TooLate(schedule_id, "being changed by others", "replace", KIND)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 from msgspec import UNSET
 
 from producer.answers import json_answer
-from producer.context import SETTINGS, STORE
+from producer.context import STORE
 from producer.openapi import describe
 from producer.schemas import TopicOut, Topics, TopicWorker
 from shared.errors import NotFound
@@ -28,9 +26,7 @@ KIND = "topic"
 )
 async def list_topics(request: web.Request) -> web.Response:
     store = request.app[STORE]
-    names = [depth.topic for depth in await topics.depths(store)]
-    views = await asyncio.gather(*(topics.view(store, name) for name in names))
-    return json_answer(Topics(items=tuple(_out(view) for view in views if view is not None)))
+    return json_answer(Topics(items=tuple([_out(await topics.view_of(store, depth)) for depth in await topics.depths(store)])))
 
 
 @describe("One topic", tag="topics", scope="read", answers={200: TopicOut}, problems=(404, 503))
@@ -66,8 +62,7 @@ async def resume_topic(request: web.Request) -> web.Response:
 
 async def _found(request: web.Request) -> TopicView:
     name = request.match_info["topic"]
-    known = name in request.app[SETTINGS].all_topics() or name in {one.topic for one in await topics.depths(request.app[STORE])}
-    view = await topics.view(request.app[STORE], name) if known else None
+    view = await topics.view(request.app[STORE], name)
     if view is None:
         raise NotFound(name, KIND)
     return view

@@ -61,6 +61,10 @@ async def due_schedules(partition: Partition, limit: int, but: Collection[str] =
     return Due(found, unreadable, next_ms)
 
 
+class Unreadable(ValueError):
+    """A schedule cannot be worked out here, such as where its time zone is not known to this host."""
+
+
 class Fired(NamedTuple):
     verdict: str
     """``fired``, ``skipped``, ``early`` or ``stale``."""
@@ -69,12 +73,15 @@ class Fired(NamedTuple):
 
 
 async def fire(partition: Partition, schedule: Schedule) -> Fired:
-    """Makes what is due of a schedule as it was seen. Raises ``Outage``."""
+    """Makes what is due of a schedule as it was seen. Raises ``Outage``, ``Unreadable``."""
     now_ms = partition.clock.now_ms()
     if schedule.next_ms is None or schedule.next_ms > now_ms:  # somebody else was faster, between finding and reading it
         return Fired("stale", 0, 0)
     most = max(1, min(MOST_AT_ONCE, CHUNK_BYTES // (len(schedule.template.body) + 1)))
-    now = turn(schedule.definition, schedule.next_ms, now_ms, schedule.runs, most)
+    try:
+        now = turn(schedule.definition, schedule.next_ms, now_ms, schedule.runs, most)
+    except (ValueError, OverflowError) as error:
+        raise Unreadable(str(error)) from error
     overlap = schedule.last_id if schedule.definition.overlap == "skip" and now.occurrences else ""
     messages = [_message(partition, schedule, at_ms) for at_ms in now.occurrences]
     answer, _ = await _run(partition, schedule, str(schedule.next_ms), now, overlap, messages)

@@ -85,8 +85,12 @@ class TopicView:
 async def view(store: Store, topic: str) -> TopicView | None:
     """``None`` for a topic that is not configured and holds nothing. Raises ``Outage``."""
     depth = next((one for one in await depths(store) if one.topic == topic), None)
-    if depth is None:
-        return None
+    return None if depth is None else await view_of(store, depth)
+
+
+async def view_of(store: Store, depth: TopicDepth) -> TopicView:
+    """More of a topic of which the depth is known. Raises ``Outage``."""
+    topic = depth.topic
     overdue, latenesses, heads, is_paused = 0, [0], list[int](), False
     consumers: dict[str, TopicConsumer] = {}
     with outages():

@@ -122,6 +122,20 @@ async def test_one_that_cannot_be_read_holds_nobody_up(store: Store, waiting: Wa
     assert (await forwarder.run_once()).moved == 1
 
 
+async def test_one_whose_time_zone_is_not_known_here_holds_nobody_up(store: Store, waiting: Waiting) -> None:
+    """Another host's zones may be newer: the dispatcher goes on, and the schedule is left to those who know."""
+    for schedule_id in ("bad", "good"):
+        await _schedule(store, schedule_id)
+        await _make_due(store, waiting, schedule_id)
+    unknown = b'{"rule":{"cron":"* * * * *","timezone":"Mars/Olympus"},"topic":"alpha"}'
+    await waiting.redis.hset(store.partitions[0].keys.schedule("bad"), "definition", unknown)
+    forwarder = _forwarder(store)
+
+    done = await forwarder.run_once()
+
+    assert (done.moved, forwarder.recurring.made) == (1, 1)
+
+
 async def test_a_redis_that_takes_nothing_new_still_moves_what_is_due(
     store: Store, waiting: Waiting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,6 +233,16 @@ async def test_paused_and_resumed(api: Api) -> None:
         assert (answer.status, answer.json["status"], "next_run" in answer.json) == (200, status, status == "active")
 
 
+async def test_a_paused_one_that_is_put_again_stays_paused(api: Api) -> None:
+    """A program that puts its schedules whenever it starts undoes nobody's pause; it can say that it means to."""
+    await api.call("PUT", "/schedules/a", NIGHTLY)
+    await api.post("/schedules/a/pause")
+
+    assert (await api.call("PUT", "/schedules/a", NIGHTLY)).json["status"] == "paused"
+    assert (await api.call("PUT", "/schedules/a", {**NIGHTLY, "paused": False})).json["status"] == "active"
+    assert (await api.call("PUT", "/schedules/a", {**NIGHTLY, "paused": True})).json["status"] == "paused"
+
+
 async def test_run_now_makes_a_message_that_names_its_schedule(api: Api) -> None:
     """Listed among the past runs; the rule goes on as before."""
     before = await made(api, {**NIGHTLY, "id": "a"})
