@@ -172,6 +172,16 @@ async def test_a_run_beside_the_rule_leaves_the_rule_alone(stage: Stage) -> None
         await firing.run_now(stage.store, "nobody")
 
 
+async def test_a_run_beside_the_rule_by_a_clock_that_is_ahead_is_made_now(stage: Stage) -> None:
+    """Redis's clock counts."""
+    await stage.schedule("a")
+    stage.partition.clock._offset_us += 60_000_000
+
+    run, _ = await firing.run_now(stage.store, "a")
+
+    assert run.occurrence_ms <= await stage.now_ms()
+
+
 async def test_dispatchers_are_woken_for_the_message_and_the_next_occurrence(stage: Stage, wakes: Wakes) -> None:
     """Both are told to all of them, since one that was not first would not know."""
     await stage.schedule("a")
