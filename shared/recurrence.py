@@ -120,11 +120,20 @@ def turn(definition: Definition, next_ms: int, now_ms: int, runs: int, most: int
     left = most if definition.max_runs is None else min(most, definition.max_runs - runs)
     if left <= 0:
         return Turn((), None, missed)
-    due = (first_ms, *islice(takewhile(lambda at_ms: at_ms <= now_ms, rule.all_after(first_ms)), left - 1))
-    following = rule.after(due[-1])
+    due, following = _due(rule, first_ms, now_ms, left)
     made = due[-1:] if definition.overlap == "skip" else due
     spent = definition.max_runs is not None and runs + len(made) >= definition.max_runs
     return Turn(made, None if spent else following, missed, len(due) - len(made), following)
+
+
+def _due(rule: Rule, first_ms: int, now_ms: int, most: int) -> tuple[tuple[int, ...], int | None]:
+    """The occurrences from ``first_ms``, which is one, until now, at most so many; and the one after them."""
+    due = [first_ms]
+    for at_ms in rule.all_after(first_ms):
+        if at_ms > now_ms or len(due) == most:
+            return tuple(due), at_ms
+        due.append(at_ms)
+    return tuple(due), None
 
 
 def _count(rule: Rule, first_ms: int, last_ms: int) -> int:

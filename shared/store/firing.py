@@ -6,6 +6,7 @@ occurrence, also where that was missed: its lateness tells for how long nobody w
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ from shared.store.schedules import KIND, PUT_TRIES, Run, Schedule, find, parse
 from shared.store.scripts import FIRE, Argument
 
 RUNS_KEPT = 100
+AMONG = 10
+"""Where more are due than are asked for, so many times as many are chosen from."""
 MOST_AT_ONCE = 100
 """Occurrences of one schedule that are made by one script."""
 
@@ -37,14 +40,16 @@ class Due(NamedTuple):
 
 
 async def due_schedules(partition: Partition, limit: int, but: Collection[str] = ()) -> Due:
-    """The first of those that are due by the clock of the partition, without those named. Raises ``Outage``."""
+    """Some of the first that are due by the clock of the partition, without those named. Raises ``Outage``."""
     keys, now_ms = partition.keys, partition.clock.now_ms()
     with outages():
-        rows = await partition.client.zrange(keys.schedules_next, 0, limit + len(but), withscores=True)
+        rows = await partition.client.zrange(keys.schedules_next, 0, AMONG * limit + len(but), withscores=True)
         found_ids = [(schedule_id.decode(), int(at_ms)) for schedule_id, at_ms in rows]
         waiting = [(schedule_id, at_ms) for schedule_id, at_ms in found_ids if schedule_id not in but]
-        ids = [schedule_id for schedule_id, at_ms in waiting if at_ms <= now_ms][:limit]
+        ids = [schedule_id for schedule_id, at_ms in waiting if at_ms <= now_ms]
         next_ms = next((at_ms for _, at_ms in waiting[len(ids) :]), None)
+        if len(ids) > limit:  # other dispatchers look at the same moment, and what one takes is lost work for the others
+            ids, next_ms = random.sample(ids, limit), now_ms
         if not ids:
             return Due([], {}, next_ms)
         pipeline = partition.client.pipeline(transaction=False)
