@@ -249,9 +249,15 @@ def dead(entry: Entry, *, text: str = "", header: str = HEADER) -> Settlement:
 
 
 async def dump(redis: Client, prefix: str) -> dict[str, bytes]:
-    """Every key of a prefix to the last byte, but for times to live."""
-    keys = sorted([key async for key in redis.scan_iter(match=f"{prefix}:*", count=1000)])
-    return {key.decode(): await redis.dump(key) for key in keys}
+    """Every key of a prefix to the last byte, but for times to live, and for the order in which a hash keeps its fields.
+
+    A large one is a table, which the server may sort into another one at any time.
+    """
+    found: dict[str, bytes] = {}
+    for key in sorted([key async for key in redis.scan_iter(match=f"{prefix}:*", count=1000)]):
+        is_hash = await redis.type(key) == b"hash"
+        found[key.decode()] = repr(sorted((await redis.hgetall(key)).items())).encode() if is_hash else await redis.dump(key)
+    return found
 
 
 async def contents(redis: Client, prefix: str) -> dict[str, Any]:
