@@ -11,7 +11,7 @@ from tests.chaos.faults import KINDS
 from tests.chaos.history import Fault
 from tests.chaos.plan import make_plan
 from tests.chaos.report import report
-from tests.chaos.run import Run
+from tests.chaos.run import FAULTS_WANTED, Run
 from tests.chaos.stage import Shape
 from tests.support.nodes import needs_a_binary
 
@@ -39,4 +39,4 @@ async def test_every_promise_is_kept_while_things_break(tmp_path: Path, seconds:
     assert verdict.ok, told
     broken = {event.kind for event in history.events if isinstance(event, Fault)}
     assert verdict.accepted > 1000, told
-    assert len(broken & set(KINDS[shape.form])) >= 8, told
+    assert len(broken & set(KINDS[shape.form])) >= FAULTS_WANTED, told
