@@ -134,6 +134,8 @@ class Message(Answer, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     flow_key: str = ""
+    priority: str = ""
+    """Where the message or its topic asks for one."""
     schedule: str = ""
     """The recurring schedule that made it."""
     occurrence: datetime | None = None

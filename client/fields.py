@@ -15,6 +15,7 @@ Duration = timedelta | str | int | float
 """A ``timedelta``, text such as ``1d2h30m10s250ms``, or seconds."""
 Durability = Literal["memory", "fsync", "replica"]
 """Redis has it, it is on Redis's disk, or Redis's replicas have it."""
+Priority = Literal["high", "normal", "low"]
 
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -51,6 +52,8 @@ class ContentFields(TypedDict, total=False):
     labels: Sequence[str] | None
     headers: Mapping[str, str] | None
     flow_key: str | None
+    priority: Priority | None
+    """Among the messages of its topic: high before normal before low, by weights, so that none starves."""
 
 
 class WhenFields(TypedDict, total=False):

@@ -16,7 +16,6 @@ from shared.settings import Settings
 from shared.store import topics
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease, Settlement
-from shared.store.keys import topic_of_stream
 from shared.store.partition import Partition
 from shared.waiting import OutageWatch, until_it_works
 
@@ -197,7 +196,7 @@ class Line:
             return 0
         taken, stuck = 0, ""
         for stream in self.deliveries.streams:
-            topic = topic_of_stream(stream)
+            topic = self.deliveries.topic_of(stream)
             if topic in self.deliveries.paused:
                 continue
             async with self._work.claiming, self._taking:

@@ -81,10 +81,12 @@ class Reader:
         full = len(plan) < len(self._deliveries.topics)
         soon = full and self._has_room_soon(plan)
         entries: list[Entry] = []
-        if self._more or soon:
+        if self._more or soon or self._deliveries.contended(plan):
             with self._reserved(plan):
                 entries = await self._deliveries.read(plan)
-            self._more = bool(entries)
+                self._more = bool(entries)
+                if len(entries) > min(plan.values()):
+                    entries = await self._within(plan, entries)
         if not entries and soon:
             self._answered()
             await self._wait_for(self.freed, SOON_S)
@@ -94,6 +96,19 @@ class Reader:
         self._answered()
         self._receive(entries)
         return len(entries)
+
+    async def _within(self, plan: dict[str, int], entries: list[Entry]) -> list[Entry]:
+        """Those for which there is room. What is over, since a level was thought to be empty, is given back."""
+        left, kept, surplus = dict(plan), list[Entry](), list[Lease]()
+        for entry in entries:
+            if left[entry.topic] > 0:
+                left[entry.topic] -= 1
+                kept.append(entry)
+            else:
+                surplus.append(Lease(entry.stream, entry.entry_id, entry.deliveries))
+        if surplus:
+            await self._deliveries.hand_back(surplus)
+        return kept
 
     def _answered(self) -> None:
         self.answered_s = time.monotonic()

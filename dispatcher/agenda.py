@@ -1,4 +1,4 @@
-"""When each topic of each partition is to be looked at next, by what the last look or a wake-up since told of it."""
+"""When each lane of each partition is to be looked at next, by what the last look or a wake-up since told of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from operator import itemgetter
 
 Place = tuple[int, str]
-"""Partition and topic."""
+"""Partition and lane."""
 NEVER = float("inf")
 NOW = float("-inf")
 

@@ -1,4 +1,4 @@
-"""Moves due messages, partition by partition and topic by topic, and makes those of recurring schedules before.
+"""Moves due messages, partition by partition and lane by lane, and makes those of recurring schedules before.
 
 Asks Redis only where something is due as far as is known.
 """
@@ -13,8 +13,9 @@ from dispatcher.agenda import NEVER, NOW, Agenda, Place
 from dispatcher.recurring import Recurring
 from shared.logs import logger
 from shared.settings import DispatcherSettings
-from shared.store import due, topics
-from shared.store.keys import SCHEDULES
+from shared.store import due
+from shared.store import topics as paused_topics
+from shared.store.keys import SCHEDULES, lanes, parse_lane
 from shared.store.partition import Partition
 
 FULL_STREAM_WAIT_MS = 20
@@ -36,12 +37,13 @@ class Pass(NamedTuple):
 
 
 class Forwarder:
-    """Each topic that is due gets one bounded batch in its turn, so a herd in one holds nobody up."""
+    """Each lane that is due gets one bounded batch in its turn, so a herd in one holds nobody up."""
 
     def __init__(self, partitions: list[Partition], topics: list[str], settings: DispatcherSettings) -> None:
         self._partitions = partitions
         self._settings = settings
-        self.agenda = Agenda((partition.number, topic) for partition in partitions for topic in (SCHEDULES, *topics))
+        every = [SCHEDULES, *(lane for topic in topics for lane in lanes(topic))]
+        self.agenda = Agenda((partition.number, lane) for partition in partitions for lane in every)
         self.recurring = Recurring()
         self._paused: dict[int, frozenset[str]] = {}
         """Topics of each partition that are left alone."""
@@ -63,7 +65,7 @@ class Forwarder:
     async def look_for_pauses(self) -> None:
         """What is paused is not looked at again before the next look for pauses. Raises ``Outage``."""
         for partition in self._partitions:
-            self._paused[partition.number] = await topics.paused(partition)
+            self._paused[partition.number] = await paused_topics.paused(partition)
         self.agenda.all_now()
 
     async def _drain(self, partition: Partition) -> None:
@@ -72,7 +74,7 @@ class Forwarder:
             if not due:
                 return
             for place, at_s in due:
-                if place[1] in self._paused.get(partition.number, ()):
+                if parse_lane(place[1])[0] in self._paused.get(partition.number, ()):
                     self.agenda.take(place)
                     continue
                 asked_s = _await(at_s)
@@ -87,8 +89,8 @@ class Forwarder:
         again_s = NOW  # where it fails
         try:
             look = await self.recurring.look(partition)
-            for topic in look.topics:
-                self.agenda.sooner((partition.number, topic), NOW)
+            for lane in look.lanes:
+                self.agenda.sooner((partition.number, lane), NOW)
             again_s = NEVER if look.next_ms is None else partition.clock.monotonic_s(look.next_ms)
             if look.wait_s:
                 again_s = max(again_s, time.monotonic() + look.wait_s)
@@ -96,7 +98,7 @@ class Forwarder:
             self.agenda.sooner(place, again_s)
 
     async def _move(self, partition: Partition, place: Place, asked_s: float) -> None:
-        """Moves one batch, and notes when to look at the topic again."""
+        """Moves one batch, and notes when to look at the lane again."""
         self.agenda.take(place)
         again_s = NOW  # where it fails
         try:

@@ -88,9 +88,9 @@ class Passes:
         finally:
             await wake_ups.close()
 
-    def _woken(self, partition: Partition, topic: str, due_ms: int) -> None:
+    def _woken(self, partition: Partition, lane: str, due_ms: int) -> None:
         at_s = partition.clock.monotonic_s(due_ms)
-        if self.forwarder.agenda.sooner((partition.number, topic), at_s):
+        if self.forwarder.agenda.sooner((partition.number, lane), at_s):
             self.alarm.set(at_s)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from shared.errors import Outage
 from shared.logs import logger
 from shared.store import firing
+from shared.store.keys import lane_of
 from shared.store.partition import Partition
 from shared.store.schedules import Schedule
 from shared.waiting import OutageWatch
@@ -24,7 +25,7 @@ FULL_WAIT_S = 1.0
 class Look(NamedTuple):
     """What one look at a partition's schedules did."""
 
-    topics: frozenset[str]
+    lanes: frozenset[str]
     """Those that got messages."""
     next_ms: int | None
     """When the next schedule is due, which may be now; ``None`` where none is."""
@@ -56,9 +57,9 @@ class Recurring:
             self._full.failed(full)
         elif due.schedules:
             self._full.worked()
-        topics = frozenset(topic for topic in results if isinstance(topic, str) and topic)
+        lanes = frozenset(lane for lane in results if isinstance(lane, str) and lane)
         again = bool(due.schedules or due.unreadable)  # what was fired may be due again already
-        return Look(topics, partition.clock.now_ms() if again else due.next_ms, FULL_WAIT_S if full else 0.0)
+        return Look(lanes, partition.clock.now_ms() if again else due.next_ms, FULL_WAIT_S if full else 0.0)
 
     def _leave_alone(self, number: int, schedule_id: str, reason: str) -> None:
         logger.error("schedule {} cannot be read, and makes nothing: {}", schedule_id, reason)
@@ -70,7 +71,7 @@ class Recurring:
         return [schedule_id for partition, schedule_id in self._ignored if partition == number]
 
     async def _fire(self, partition: Partition, schedule: Schedule) -> str:
-        """The topic that got messages; empty where none did."""
+        """The lane that got messages; empty where none did."""
         try:
             fired = await firing.fire(partition, schedule)
         except firing.Unreadable as error:
@@ -81,7 +82,7 @@ class Recurring:
         if fired.missed and fired.verdict != "stale":
             logger.warning("schedule {}: {} occurrences were missed and are not made up", schedule.id, fired.missed)
         self.made += fired.made
-        return schedule.definition.topic if fired.made else ""
+        return lane_of(schedule.definition.topic, schedule.template.options.priority) if fired.made else ""
 
 
 def _is_full(error: BaseException) -> bool:

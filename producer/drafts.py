@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from producer.depth import MAX_DEPTH, is_too_deep
 from producer.schemas import Content, EchoRequest, NewMessage, ReplayRequest, Timed
 from shared.errors import InvalidField
-from shared.record import NO_OPTIONS, Kind, Options, Record, RetryOptions
+from shared.record import NO_OPTIONS, Kind, Options, Priority, Record, RetryOptions
 from shared.settings import ProducerSettings
 from shared.store.chunks import Draft
 from shared.store.dead_letters import Change
@@ -33,6 +34,8 @@ class Rules(msgspec.Struct, frozen=True):
     now_ms: int
     latest_ms: int
     """The last due time that may be asked for."""
+    priorities: Mapping[str, Priority] = {}
+    """Of the topics whose messages have another than the usual one."""
     trace: str | None = None
     repeatable: bool = False
     """Whether the request carries an idempotency key."""
@@ -47,7 +50,7 @@ class Body(msgspec.Struct, frozen=True):
 def echo_draft(asked: EchoRequest, rules: Rules) -> Draft:
     body = asked.message.encode()
     _check_size("message", body, rules)
-    return Draft("echo", "text", body, due_ms=due_time("time", asked.time, rules), options=_traced(rules))
+    return Draft("echo", "text", body, due_ms=due_time("time", asked.time, rules), options=_usual("echo", rules))
 
 
 def message_draft(asked: NewMessage, rules: Rules) -> Draft:
@@ -100,16 +103,19 @@ def _check_expiry(draft: Draft, rules: Rules) -> None:
         raise InvalidField("expires_at", f"expected a time after {earliest} ({format_ms(due_ms)}); got {format_ms(expires_ms)}")
 
 
-def _traced(rules: Rules) -> Options:
-    return NO_OPTIONS if rules.trace is None else Options(trace=rules.trace)
+def _usual(topic: str, rules: Rules) -> Options:
+    """Of a message that asks for nothing."""
+    priority = rules.priorities.get(topic)
+    return NO_OPTIONS if rules.trace is priority is None else Options(priority=priority, trace=rules.trace)
 
 
 def _options(asked: Content, body: Body, rules: Rules, expires_ms: int | None) -> Options:
     if asked.retry is asked.deadline_ms is asked.retention_ms is asked.flow_key is UNSET and (
-        asked.labels is asked.headers is asked.content_type is UNSET and expires_ms is None
+        asked.labels is asked.headers is asked.content_type is asked.priority is UNSET and expires_ms is None
     ):
-        return _traced(rules)  # most messages: of a batch, thousands
+        return _usual(asked.topic, rules)  # most messages: of a batch, thousands
     return Options(
+        priority=_set(asked.priority) or rules.priorities.get(asked.topic),
         retry=_retry(asked.retry),
         deadline_ms=_set(asked.deadline_ms),
         expires_ms=expires_ms,
@@ -202,7 +208,7 @@ def replay_change(asked: ReplayRequest, rules: Rules) -> Change:
     if body is None and asked.content_type is not UNSET:
         raise InvalidField("content_type", "expected a body beside it")
     other = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
-    return Change(other, _retry(asked.retry), _set(asked.deadline_ms))
+    return Change(other, _retry(asked.retry), _set(asked.deadline_ms), _set(asked.priority))
 
 
 def body_of(

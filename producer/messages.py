@@ -133,7 +133,7 @@ async def get_message(request: web.Request) -> web.Response:
 
 
 @describe(
-    "Change the time or the body of a message that is still waiting",
+    "Change the time, the body or the priority of a message that is still waiting",
     tag="messages",
     scope="schedule",
     request=MessageChange,
@@ -150,12 +150,14 @@ async def patch_message(request: web.Request) -> web.Response:
     body = body_of(asked.body, asked.body_base64, asked.content_type, against)
     if body is None and asked.content_type is not UNSET:
         raise InvalidField("content_type", "expected a body beside it")
-    if body is None and due_ms is None:
-        raise InvalidField("", "expected at least one of deliver_at, delay, deliver_at_local, body and body_base64")
+    priority = None if asked.priority is UNSET else asked.priority
+    if body is None and priority is None and due_ms is None:
+        raise InvalidField("", "expected at least one of deliver_at, delay, deliver_at_local, body, body_base64 and priority")
     record = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
     view = await messages.change(
-        store, request.match_info["id"], due_ms=due_ms, body=record, asked=durability(request), tags=if_match(request)
-    )
+        store, request.match_info["id"], due_ms=due_ms, body=record, priority=priority,
+        asked=durability(request), tags=if_match(request),
+    )  # fmt: skip
     return message_answer(view)
 
 

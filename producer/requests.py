@@ -159,6 +159,7 @@ def rules(request: web.Request) -> Rules:
         limits,
         now_ms,
         min(LATEST_DUE_MS, now_ms + limits.horizon_days * DAY_MS),
+        app[SETTINGS].priorities(),
         trace_context(request),
         repeatable=IDEMPOTENCY_KEY in request.headers,
     )

@@ -26,7 +26,7 @@ from producer.schemas import (
     ZoneIn,
     none_of,
 )  # fmt: skip
-from shared.record import RetryOptions
+from shared.record import Priority, RetryOptions
 from shared.recurrence import CatchUp, Overlap
 from shared.settings import TEXT_END
 
@@ -152,6 +152,7 @@ class TemplateOut(Out, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
     headers: dict[HeaderName, HeaderValue] | UnsetType = UNSET
     flow_key: FlowKey | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
 
 
 class RunOut(Out, frozen=True):

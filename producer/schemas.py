@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from shared.ids import TOPIC_PATTERN
-from shared.record import RetryOptions
+from shared.record import Priority, RetryOptions
 from shared.settings import TEXT_END, Durability
 
 
@@ -149,6 +149,11 @@ class EchoAnswer(Out, frozen=True):
     deduplicated: bool = False
 
 
+PriorityIn = Annotated[
+    Priority, Meta(description="Its level: high before normal before low, by weights of 6, 3 and 1.", examples=["high"])
+]
+
+
 class When(In, frozen=True):
     """When to deliver: at most one of ``deliver_at``, ``delay``, and ``deliver_at_local`` with its ``timezone``."""
 
@@ -190,6 +195,7 @@ class Content(In, frozen=True, kw_only=True):
     labels: Annotated[tuple[Label, ...], Meta(max_length=20)] | UnsetType = UNSET
     headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
     flow_key: FlowKey | UnsetType = UNSET
+    priority: PriorityIn | UnsetType = UNSET
 
 
 class NewMessage(Content, frozen=True):
@@ -214,6 +220,7 @@ class MessageChange(When, frozen=True):
     body: msgspec.Raw | UnsetType = UNSET
     body_base64: Base64 | UnsetType = UNSET
     content_type: ContentType | UnsetType = UNSET
+    priority: PriorityIn | UnsetType = UNSET
 
 
 class ReplayRequest(When, frozen=True):
@@ -224,6 +231,7 @@ class ReplayRequest(When, frozen=True):
     content_type: ContentType | UnsetType = UNSET
     retry: RetryOptions | UnsetType = UNSET
     deadline_ms: Annotated[int, Meta(ge=1, le=2_592_000_000)] | UnsetType = UNSET
+    priority: PriorityIn | UnsetType = UNSET
 
 
 class MessageFilter(In, frozen=True):
@@ -397,6 +405,7 @@ class MessageOut(Out, frozen=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] | UnsetType = UNSET
     flow_key: str = ""
+    priority: Priority | UnsetType = UNSET
     schedule: Annotated[str, Meta(description="The recurring schedule that made it.")] = ""
     occurrence: Annotated[TimeOut | UnsetType, Meta(description="Which of its runs it is.")] = UNSET
     why: Annotated[str, Meta(description="Why it has not started, where it is late by more than a second. Not in lists.")] = ""

@@ -23,6 +23,7 @@ import msgspec
 VERSIONS = {b"v1": 4, b"v2": 3}
 """What can be read, and the least words that a header of it has."""
 Kind = Literal["json", "text", "base64"]
+Priority = Literal["high", "normal", "low"]
 DEFAULT_CONTENT_TYPES: dict[str, str] = {
     "json": "application/json",
     "text": "text/plain; charset=utf-8",
@@ -64,12 +65,13 @@ class RetryOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything a message may carry besides its body. An absent field costs no byte."""
 
+    priority: Priority | None = None
+    """Its level. Scripts look for it in this place, first of all (``lua/include/lanes.lua``)."""
     retry: RetryOptions | None = None
     deadline_ms: int | None = None
     expires_ms: int | None = None
     """Milliseconds since the epoch past which the message is not delivered any more."""
     retention_ms: int | None = None
-    priority: str | None = None
     flow_key: str | None = None
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.ids import TOPIC_PATTERN
+from shared.record import Priority
 
 TEXT_END = r"$(?!\n)"
 """The end of a text in a pattern of msgspec: Python's ``$`` alone also matches before a line break that ends the text."""
@@ -167,6 +168,8 @@ class TopicSettings(Section, frozen=True):
     retry: TopicRetrySettings = TopicRetrySettings()
     deadline_ms: Milliseconds | None = None
     retention_ms: MillisecondsOrNone | None = None
+    priority: Priority = "normal"
+    """Of its messages that ask for none."""
 
 
 ECHO = TopicSettings(name="echo", handler="consumers.handlers.echo")
@@ -195,6 +198,10 @@ class Settings(Section, frozen=True):
     def all_topics(self) -> dict[str, TopicSettings]:
         """Every topic by name, the built-in ones first."""
         return {topic.name: topic for topic in (ECHO, *self.topics)}
+
+    def priorities(self) -> dict[str, Priority]:
+        """Of the topics whose messages have another than the usual one."""
+        return {name: topic.priority for name, topic in self.all_topics().items() if topic.priority != "normal"}
 
     def run_topics(self) -> dict[str, TopicSettings]:
         """Those whose handlers a worker of these settings runs."""

@@ -9,6 +9,7 @@ from msgspec import Struct, msgpack, structs
 
 from shared.ids import first_score, make_id, random_bits
 from shared.record import NO_OPTIONS, Kind, Options, Record, encode_record
+from shared.store.keys import lane_of
 from shared.store.partition import Partition
 
 CHUNK_MESSAGES = 250
@@ -50,7 +51,7 @@ class Chunk(Struct):
     """What one script stores, all or none."""
 
     partition: Partition
-    topics: dict[str, list[Message]]
+    lanes: dict[str, list[Message]]
     count: int = 0
     size_bytes: int = 0
 
@@ -78,7 +79,7 @@ def render(partitions: Sequence[Partition], first: int, drafts: Sequence[Draft],
         due_ms = draft.due_at(accepted_ms, bits)
         message_id = make_id(draft.topic, chunk.partition.number, due_ms, bits)
         record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options_at(due_ms)))
-        chunk.topics.setdefault(draft.topic, []).append((first_score(due_ms, bits), record))
+        chunk.lanes.setdefault(lane_of(draft.topic, draft.options.priority), []).append((first_score(due_ms, bits), record))
         chunk.count += 1
         chunk.size_bytes += size_bytes
         rendered.ids.append(message_id)

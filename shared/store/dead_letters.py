@@ -6,9 +6,10 @@ from msgspec import Struct, structs
 
 from shared.errors import NotFound, TooLate
 from shared.ids import parse_id
-from shared.record import Record, RetryOptions, encode_record
+from shared.record import Priority, Record, RetryOptions, encode_record
 from shared.settings import Durability
 from shared.store import messages
+from shared.store.keys import lanes, parse_lane
 from shared.store.messages import CHANGE_TRIES, View
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
@@ -36,6 +37,7 @@ class Change(Struct, frozen=True):
     """Its kind, bytes and content type."""
     retry: RetryOptions | None = None
     deadline_ms: int | None = None
+    priority: Priority | None = None
 
 
 NO_CHANGE = Change()
@@ -58,8 +60,8 @@ async def replay(
                 seen, record = view.stored, encode_record(_changed(view.record, change))
         answer, reached = await partition.run(
             REPLAY,
-            [keys.dead, keys.dead_records, keys.due(topic), keys.index],
-            [message_id, keys.wake_channel, due_ms, record, seen],
+            [keys.dead, keys.dead_records, keys.index, *keys.dues(topic)],
+            [message_id, keys.wake_channel, due_ms, record, seen, *(parse_lane(lane)[1] for lane in lanes(topic))],
             asked,
             b"replayed",
         )
@@ -72,8 +74,12 @@ async def replay(
 
 
 def _changed(record: Record, change: Change) -> Record:
+    before = record.options
     options = structs.replace(
-        record.options, retry=change.retry or record.options.retry, deadline_ms=change.deadline_ms or record.options.deadline_ms
+        before,
+        retry=change.retry or before.retry,
+        deadline_ms=change.deadline_ms or before.deadline_ms,
+        priority=change.priority or before.priority,
     )
     if change.body is None:
         return structs.replace(record, options=options)

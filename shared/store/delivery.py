@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from shared.errors import Outage
 from shared.store.connect import Client
 from shared.store.entries import Entry, Lease, Settlement, number, parse_deferrals
 from shared.store.keys import GROUP
+from shared.store.levels import Shares
 from shared.store.outage import outages
 from shared.store.partition import Partition
 from shared.store.scripts import CLAIM, HAND_BACK, LEAVE, RENEW, SETTLE, Argument
@@ -40,6 +42,7 @@ class Deliveries:
         self.topics = list(topics)
         self._topics = {stream: topic for topic in topics for stream in self._keys.streams(topic)}
         self.streams = list(self._topics)
+        self._shares = {topic: Shares(self._keys.streams(topic)) for topic in topics}
         self.groupless: set[str] = set()
         """Topics without a group that a full Redis refused to make: nothing of theirs can be read before it is made."""
         self.paused: frozenset[str] = frozenset()
@@ -85,22 +88,40 @@ class Deliveries:
                     raise
 
     async def read(self, counts: dict[str, int]) -> list[Entry]:
-        """At most so many new deliveries of each topic, without waiting, in one round trip. Raises ``Outage``."""
+        """At most so many new deliveries of each topic, without waiting, in one round trip, and where a level that was empty
+        the last time has one now, that one more. Raises ``Outage``.
+        """
         since = time.monotonic()
+        splits = {
+            topic: self._shares[topic].split(count)
+            for topic, count in counts.items()
+            if topic not in self.groupless and topic not in self.paused
+        }
         with outages():
             pipeline = self._client.pipeline(transaction=False)
-            for topic, count in counts.items():
-                if topic in self.groupless or topic in self.paused:
-                    continue
-                streams = self._keys.streams(topic)
-                pipeline.execute_command(
-                    "XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", count, "STREAMS", *streams, *[">"] * len(streams)
-                )
+            for split in splits.values():
+                for count in dict.fromkeys(split.values()):
+                    streams = [stream for stream, asked in split.items() if asked == count]
+                    if count:
+                        pipeline.execute_command(
+                            "XREADGROUP",
+                            "GROUP",
+                            GROUP,
+                            self.consumer,
+                            "COUNT",
+                            count,
+                            "STREAMS",
+                            *streams,
+                            *[">"] * len(streams),
+                        )
             answers = await pipeline.execute(raise_on_error=False)
             refusals = [answer for answer in answers if isinstance(answer, Exception)]
             found = [entry for answer in answers if not isinstance(answer, Exception) for entry in self._entries(answer, since)]
             if refusals and not found:  # else what was read comes first; the next read meets the refusal again
                 await self._heal(refusals[0])
+        came = Counter(entry.stream for entry in found)
+        for topic, split in splits.items():
+            self._shares[topic].saw(split, came)
         return found
 
     async def wait(self, topics: Sequence[str], count: int, wait_ms: int) -> list[Entry]:
@@ -122,7 +143,18 @@ class Deliveries:
             except ResponseError as error:
                 await self._heal(error)
                 return []
-        return self._entries(answer, since)
+        entries = self._entries(answer, since)
+        came = Counter(entry.stream for entry in entries)
+        for topic in {self._topics[stream] for stream in came}:
+            self._shares[topic].saw(dict.fromkeys(self._keys.streams(topic), count), came)
+        return entries
+
+    def contended(self, topics: Iterable[str]) -> bool:
+        """Whether several levels of one of the topics have a backlog: only ``read`` shares what is asked for among them."""
+        return any(self._shares[topic].contended for topic in topics)
+
+    def topic_of(self, stream: str) -> str:
+        return self._topics[stream]
 
     async def _heal(self, error: Exception) -> None:
         """Makes groups that are gone; raises any other error."""

@@ -8,7 +8,7 @@ from redis.asyncio.client import PubSub
 
 from shared.errors import Outage
 from shared.settings import RetentionSettings
-from shared.store.keys import GROUP
+from shared.store.keys import GROUP, parse_lane
 from shared.store.outage import outages
 from shared.store.partition import SILENCE_S, Partition
 from shared.store.scripts import DISPATCH, TRIM
@@ -21,11 +21,11 @@ class Dispatched(NamedTuple):
     stream_full: bool
 
 
-async def dispatch(partition: Partition, topic: str, limit: int, max_stream_length: int) -> Dispatched:
-    """Moves at most ``limit`` due messages of a topic to its stream. Raises ``Outage``."""
+async def dispatch(partition: Partition, lane: str, limit: int, max_stream_length: int) -> Dispatched:
+    """Moves at most ``limit`` due messages of a lane to its stream. Raises ``Outage``."""
     keys = partition.keys
     moved, next_due_ms, now_ms, full = await DISPATCH.run(
-        partition.client, [keys.due(topic), keys.index, keys.stream(topic)], [limit, max_stream_length, GROUP]
+        partition.client, [keys.due(lane), keys.index, keys.stream(*parse_lane(lane))], [limit, max_stream_length, GROUP]
     )
     return Dispatched(moved, next_due_ms if next_due_ms >= 0 else None, now_ms, bool(full))
 
@@ -39,7 +39,7 @@ class WakeUps:
         self._asked = False
 
     async def next(self) -> tuple[str, int] | None:
-        """Topic and due time (ms) of a message that became its topic's earliest; ``None`` after a silence.
+        """Lane and due time (ms) of a message that became its lane's earliest; ``None`` after a silence.
 
         Raises ``Outage``; the next call subscribes anew.
         """
@@ -65,8 +65,8 @@ class WakeUps:
         self._asked = False
         if message["type"] != "message":
             return None
-        topic, _, due = message["data"].decode(errors="replace").rpartition(" ")
-        return (topic, int(due)) if due.isdecimal() else None  # a stranger's word on the channel is nothing
+        lane, _, due = message["data"].decode(errors="replace").rpartition(" ")
+        return (lane, int(due)) if due.isdecimal() else None  # a stranger's word on the channel is nothing
 
     async def close(self) -> None:
         subscription, self._subscription = self._subscription, None

@@ -19,6 +19,7 @@ from shared.record import Record, encode_record
 from shared.recurrence import Turn, turn
 from shared.settings import Durability
 from shared.store.chunks import CHUNK_BYTES
+from shared.store.keys import lane_of
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.schedules import KIND, PUT_TRIES, Run, Schedule, find, parse
@@ -137,7 +138,7 @@ async def _run(
     messages: Sequence[_Message],
     asked: Durability = "memory",
 ) -> tuple[Any, Durability]:
-    keys, last = partition.keys, parse_id(overlap_id)
+    keys, last, topic = partition.keys, parse_id(overlap_id), schedule.definition.topic
     arguments: list[Argument] = [
         schedule.id, keys.wake_channel, RUNS_KEPT, schedule.revision, seen_next,
         _text(now.next_ms), _text(now.next_if_skipped_ms), overlap_id, now.missed, now.overlapped,
@@ -148,7 +149,7 @@ async def _run(
         FIRE,
         [
             keys.schedule(schedule.id), keys.schedules_next, keys.runs(schedule.id),
-            keys.due(schedule.definition.topic), keys.index, keys.due(last.topic if last else schedule.definition.topic),
+            keys.due(lane_of(topic, schedule.template.options.priority)), keys.index, *keys.dues(last.topic if last else topic),
         ],
         arguments,
         asked,

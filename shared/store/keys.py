@@ -8,8 +8,10 @@ from __future__ import annotations
 
 GROUP = "consumers"
 """The consumer group, of the same name on every stream."""
-LEVELS = ("normal",)
-"""Priority levels, first served first. A stream each."""
+LEVELS = ("high", "normal", "low")
+"""Priority levels, a lane each: a due set and a stream."""
+USUAL = "normal"
+"""The level of a message that asks for none."""
 
 
 class Keys:
@@ -43,17 +45,22 @@ class Keys:
         self.schedules_next = f"{self._base}:schedules:next"
         """ZSET of the ids of those that are active, by the millisecond of their next occurrence."""
         self.wake_channel = f"{self._base}:wake"
-        """Pub/Sub channel: ``<topic> <due ms>`` of a message that became its topic's earliest."""
+        """Pub/Sub channel: ``<lane> <due ms>`` of a message that became its lane's earliest."""
 
-    def due(self, topic: str) -> str:
-        """ZSET of waiting records by due time (milliseconds and a tie)."""
-        return f"{self._base}:due:{topic}"
+    def due(self, lane: str) -> str:
+        """ZSET of waiting records by due time (milliseconds and a tie), one per lane."""
+        return f"{self._base}:due:{lane}"
 
-    def stream(self, topic: str, level: str = LEVELS[0]) -> str:
+    def dues(self, topic: str) -> list[str]:
+        """All due sets of a topic, the usual one first: most messages lie there."""
+        return [self.due(lane) for lane in lanes(topic)]
+
+    def stream(self, topic: str, level: str = USUAL) -> str:
         """STREAM of messages that are due, one per topic and priority."""
         return f"{self._base}:stream:{topic}:{level}"
 
     def streams(self, topic: str) -> list[str]:
+        """All streams of a topic, that of the highest level first."""
         return [self.stream(topic, level) for level in LEVELS]
 
     def errors(self, message_id: str) -> str:
@@ -85,6 +92,23 @@ SCHEDULES = "*schedules"
 """In place of a topic in a wake-up: no topic can have that name."""
 
 
-def topic_of_stream(stream: str) -> str:
-    """The topic of a stream's key."""
-    return stream.split(":stream:", 1)[1].rsplit(":", 1)[0]
+def lane_of(topic: str, level: str | None) -> str:
+    """The lane of a topic's messages of that level: the topic's name alone is the usual one."""
+    return topic if level is None or level == USUAL else f"{topic}:{level}"
+
+
+def lanes(topic: str) -> list[str]:
+    """All lanes of a topic, the usual one first."""
+    return [topic, *(lane_of(topic, level) for level in LEVELS if level != USUAL)]
+
+
+def parse_lane(lane: str) -> tuple[str, str]:
+    """Topic and level of a lane."""
+    topic, _, level = lane.partition(":")
+    return topic, level or USUAL
+
+
+def lane_of_stream(stream: str) -> str:
+    """The lane of a stream's key."""
+    topic, level = stream.rsplit(":", 2)[1:]
+    return lane_of(topic, level)

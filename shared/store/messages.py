@@ -9,9 +9,9 @@ import msgspec
 
 from shared.errors import InvalidField, NotFound, Stale, TooLate
 from shared.ids import parse_id
-from shared.record import Record, decode_record, encode_record
+from shared.record import Priority, Record, decode_record, encode_record
 from shared.settings import Durability, RetentionSettings
-from shared.store.keys import GROUP
+from shared.store.keys import GROUP, LEVELS, lane_of, lanes
 from shared.store.partition import Partition, Store
 from shared.store.scripts import CANCEL, CHANGE, GET
 from shared.times import format_ms
@@ -120,14 +120,14 @@ async def get(store: Store, message_id: str) -> View:
         place.partition.client,
         [
             keys.index,
-            keys.due(place.topic),
             keys.finished,
             keys.dead,
             keys.dead_records,
             keys.errors(message_id),
+            *keys.dues(place.topic),
             *keys.streams(place.topic),
         ],
-        [message_id, GROUP],
+        [message_id, GROUP, len(LEVELS)],
     )
     return _view(place, answer)
 
@@ -232,10 +232,10 @@ async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None
         CANCEL,
         [
             keys.index,
-            keys.due(place.topic),
             keys.finished,
             keys.finished_expiry,
             keys.errors(message_id),
+            *keys.dues(place.topic),
             *keys.streams(place.topic),
         ],
         [
@@ -245,6 +245,7 @@ async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None
             max(retention.max_delivered, CANCELLED_KEPT),
             seen.stored if seen else "",
             seen.due_ms if seen else "",
+            len(LEVELS),
         ],
         asked,
         b"cancelled",
@@ -267,10 +268,11 @@ async def change(
     *,
     due_ms: int | None = None,
     body: Record | None = None,
+    priority: Priority | None = None,
     asked: Durability = "memory",
     tags: Tags = None,
 ) -> View:
-    """Another due time, or another body (that of ``body``: kind, bytes, content type), or both; the id stays.
+    """Another due time, another body (that of ``body``: kind, bytes, content type), another priority; the id stays.
 
     Raises ``NotFound``, ``TooLate`` (the message is not waiting any more), ``Stale``, ``InvalidField`` (it would expire before
     that time), ``NotSafe``, ``Outage``.
@@ -283,9 +285,9 @@ async def change(
         if tags is not None and seen.tag not in tags:
             raise Stale(f"message {message_id!r}")
         _check_expiry(seen, due_ms)
-        record = _rewritten(seen, body) if body else b""
-        fence = _Fence(seen.stored if body or tags else b"", str(seen.due_ms) if tags else "")
-        changed = await _change(store, message_id, due, record, fence, asked=asked)
+        record = _rewritten(seen, body, priority) if body or priority else b""
+        fence = _Fence(seen.stored if record or tags else b"", str(seen.due_ms) if tags else "")
+        changed = await _change(store, message_id, due, record, fence, priority=priority, asked=asked)
         if changed is not None:
             return changed
     raise TooLate(message_id, "being changed by others", "change")
@@ -297,11 +299,14 @@ def _check_expiry(seen: View, due_ms: int | None) -> None:
         raise InvalidField("", f"expected a due time before the message's expires_at ({format_ms(expires_ms)})")
 
 
-def _rewritten(seen: View, body: Record) -> bytes:
-    if seen.record is None:
+def _rewritten(seen: View, body: Record | None, priority: Priority | None) -> bytes:
+    record = seen.record
+    if record is None:
         raise TooLate(seen.id, "stored in a form that cannot be read", "change")
-    options = msgspec.structs.replace(seen.record.options, content_type=body.options.content_type)
-    return encode_record(Record(seen.id, seen.record.created_ms, body.kind, body.body, options))
+    content_type = body.options.content_type if body else record.options.content_type
+    options = msgspec.structs.replace(record.options, content_type=content_type, priority=priority or record.options.priority)
+    kind, content = (body.kind, body.body) if body else (record.kind, record.body)
+    return encode_record(Record(seen.id, record.created_ms, kind, content, options))
 
 
 async def deliver_now(store: Store, message_id: str, asked: Durability = "memory", tags: Tags = None) -> View:
@@ -325,16 +330,19 @@ async def _change(
     record: bytes,
     fence: _Fence = _NO_FENCE,
     *,
+    priority: Priority | None = None,
     asked: Durability = "memory",
     wanted: str = "change",
 ) -> View | None:
     """The message as the script left it; ``None`` where it is not the one seen."""
     place = _place(store, message_id)
-    keys = place.partition.keys
+    keys, topic = place.partition.keys, place.topic
+    others = [keys.index, keys.errors(message_id)]
+    lane = len(others) + 1 + lanes(topic).index(lane_of(topic, priority)) if priority else 0
     answer, reached = await place.partition.run(
         CHANGE,
-        [keys.index, keys.due(place.topic), keys.errors(message_id)],
-        [message_id, keys.wake_channel, due, record, fence.record, fence.due_ms],
+        [*others, *keys.dues(topic)],
+        [message_id, keys.wake_channel, due, record, fence.record, fence.due_ms, lane],
         asked,
         b"changed",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.store.entries import Settlement, deferrals_text
-from shared.store.keys import GROUP, Keys
+from shared.store.keys import GROUP, Keys, lane_of_stream
 from shared.store.scripts import Argument
 
 MOST_BUNDLES = 8
@@ -64,7 +64,7 @@ class Settling:
             self._number_of(one.lease.stream), one.lease.entry_id, one.lease.deliveries, one.message_id, one.outcome,
             self._number_of(self._keys.errors(one.message_id)) if with_errors else 0,
             one.text, one.number,
-            self._number_of(self._keys.due(one.topic)) if one.outcome == "retry" else 0,
+            self._number_of(self._keys.due(lane_of_stream(one.lease.stream))) if one.outcome == "retry" else 0,
             one.header if one.outcome == "dead" else f"{one.attempts} {deferrals_text(one)}".rstrip(),
         )  # fmt: skip
 

@@ -35,40 +35,40 @@ async def store_chunk(chunk: Chunk, asked: Durability, key: str = "", ttl_ms: in
     """``key``, ``ttl_ms``, ``record``: of the idempotency record of this chunk, where it has one. Raises ``Outage``."""
     unsafe: NotSafe | None = None
     try:
-        answer, reached = await _run(chunk.partition, chunk.topics, asked, key, ttl_ms, record)
+        answer, reached = await _run(chunk.partition, chunk.lanes, asked, key, ttl_ms, record)
     except NotSafe as error:
         answer, reached, unsafe = error.answer, "memory", error
     return Stored(answer[0], answer[1].decode() if len(answer) > 1 else "", reached, unsafe)
 
 
 async def store_together(chunk: Chunk) -> Durability:
-    """A chunk of one message without a key: what comes for its topic while a script runs goes together in the next one.
+    """A chunk of one message without a key: what comes for its lane while a script runs goes together in the next one.
 
     Each is stored or not as if it came alone, since nothing but an outage or a due set of another type refuses any of them.
     Returns how safe it is. Raises ``Outage``.
     """
-    ((topic, (message,)),) = chunk.topics.items()
-    groups = chunk.partition.gathering.get(topic)
+    ((lane, (message,)),) = chunk.lanes.items()
+    groups = chunk.partition.gathering.get(lane)
     if groups is None:
-        work = partial(_store_all, chunk.partition, topic)
-        groups = chunk.partition.gathering[topic] = Groups(work, at_once=1, most=CHUNK_MESSAGES, most_bytes=CHUNK_BYTES)
+        work = partial(_store_all, chunk.partition, lane)
+        groups = chunk.partition.gathering[lane] = Groups(work, at_once=1, most=CHUNK_MESSAGES, most_bytes=CHUNK_BYTES)
     reached: Durability = await groups.run(message, chunk.size_bytes)
     return reached
 
 
-async def _store_all(partition: Partition, topic: str, messages: list[Message]) -> list[Durability]:
-    _, reached = await _run(partition, {topic: messages}, "memory")
+async def _store_all(partition: Partition, lane: str, messages: list[Message]) -> list[Durability]:
+    _, reached = await _run(partition, {lane: messages}, "memory")
     return [reached] * len(messages)
 
 
 async def _run(
-    partition: Partition, topics: Mapping[str, list[Message]], asked: Durability, key: str = "", ttl_ms: int = 0, record: str = ""
+    partition: Partition, lanes: Mapping[str, list[Message]], asked: Durability, key: str = "", ttl_ms: int = 0, record: str = ""
 ) -> tuple[Any, Durability]:
-    keys = [partition.keys.due(topic) for topic in topics]
+    keys = [partition.keys.due(lane) for lane in lanes]
     if ttl_ms:
         keys.append(key)
     arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
-    for messages in topics.values():
+    for messages in lanes.values():
         arguments.append(len(messages))
         for message in messages:
             arguments += message

@@ -44,16 +44,20 @@ async def depths(store: Store) -> list[TopicDepth]:
 
 
 async def _depth(partition: Partition, topic: str) -> tuple[int, int, int]:
-    scheduled = int(await partition.client.zcard(partition.keys.due(topic)))
-    length = running = 0
-    for stream in partition.keys.streams(topic):
-        length += int(await partition.client.xlen(stream))
-        try:
-            running += int((await partition.client.xpending(stream, GROUP))["pending"])
-        except ResponseError as error:
-            if "NOGROUP" not in str(error) or outage_of(error):
-                raise
-    return scheduled, max(0, length - running), running
+    dues, streams = partition.keys.dues(topic), partition.keys.streams(topic)
+    pipeline = partition.client.pipeline(transaction=False)
+    for due in dues:
+        pipeline.zcard(due)
+    for stream in streams:
+        pipeline.xlen(stream)
+        pipeline.xpending(stream, GROUP)
+    answers = await pipeline.execute(raise_on_error=False)
+    for answer in answers:
+        if isinstance(answer, Exception) and ("NOGROUP" not in str(answer) or outage_of(answer)):
+            raise answer
+    lengths, pending = answers[len(dues) :: 2], answers[len(dues) + 1 :: 2]
+    running = sum(one["pending"] for one in pending if not isinstance(one, Exception))
+    return sum(answers[: len(dues)]), max(0, sum(lengths) - running), running
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +101,9 @@ async def view_of(store: Store, depth: TopicDepth) -> TopicView:
         for partition in store.partitions:
             client, keys, now_ms = partition.client, partition.keys, partition.clock.now_ms()
             is_paused = is_paused or bool(await client.sismember(keys.paused, topic))
-            overdue += int(await client.zcount(keys.due(topic), "-inf", f"({now_ms + 1}"))
-            heads += [int(score) for _, score in await client.zrange(keys.due(topic), 0, 0, withscores=True)]
+            for due in keys.dues(topic):
+                overdue += int(await client.zcount(due, "-inf", f"({now_ms + 1}"))
+                heads += [int(score) for _, score in await client.zrange(due, 0, 0, withscores=True)]
             latenesses += [now_ms - due_ms for due_ms in await _oldest_ready(partition, topic)]
             for stream in keys.streams(topic):
                 for row in await _consumers(partition, stream):

@@ -37,7 +37,7 @@ BUGS: dict[str, tuple[Change, ...]] = {
             "    return Dispatched(moved,",
             "    if given:\n"
             "        with outages():\n"
-            "            await partition.client.zrem(keys.due(topic), *given)\n"
+            "            await partition.client.zrem(keys.due(lane), *given)\n"
             "    return Dispatched(moved,",
         ),
     ),
@@ -56,7 +56,8 @@ BUGS: dict[str, tuple[Change, ...]] = {
             "    return Dispatched(moved,",
             "    with outages():\n"
             "        for record in given:\n"
-            '            await partition.client.xadd(keys.stream(topic), {"due": now_ms, "attempts": 0, "message": record})\n'
+            "            stream = keys.stream(*parse_lane(lane))\n"
+            '            await partition.client.xadd(stream, {"due": now_ms, "attempts": 0, "message": record})\n'
             "    return Dispatched(moved,",
         ),
     ),

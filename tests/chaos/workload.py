@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 from msgspec import json, to_builtins
 
+from shared.store.keys import LEVELS
 from tests.chaos.history import AnyEvent, Call, Operation, Order
 from tests.chaos.process import true_us
 from tests.chaos.stage import TOPICS, Stage
@@ -97,6 +98,8 @@ class Caller:
             "body": {"ref": ref, "order": to_builtins(order)},
             "deliver_at": due_us // 1000,
         }
+        if self._random.random() < 0.4:
+            item["priority"] = self._random.choice(LEVELS)
         return item | ({"expires_at": expires_us // 1000} if expires_us else {})
 
     async def _cancel(self) -> None:

@@ -391,8 +391,9 @@ async def test_a_settlement_refused_for_a_claim_of_ones_own_that_is_on_its_way_f
 
     async def slow_claim(*arguments: Any) -> Any:
         answer = await claim(*arguments)
-        arrived.set()
-        await go_on.wait()
+        if answer[1]:
+            arrived.set()
+            await go_on.wait()
         return answer
 
     async def noted_settle(*arguments: Any) -> list[bool]:

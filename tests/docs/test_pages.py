@@ -62,14 +62,32 @@ def test_every_key_is_shown_in_the_readme_and_explained_in_the_architecture() ->
     """Who adds a key to shared/store/keys.py hears of the documentation here."""
     keys = Keys("mss", 0)
     made = [value for name, value in vars(keys).items() if not name.startswith("_") and isinstance(value, str)]
-    made += [keys.due("t"), keys.stream("t"), keys.errors("i"), keys.idempotency("d"), keys.parked("t", "f"), keys.rate("n")]
+    made += [
+        keys.due("t"),
+        keys.stream("t"),
+        *keys.dues("t"),
+        *keys.streams("t"),
+        keys.errors("i"),
+        keys.idempotency("d"),
+        keys.parked("t", "f"),
+        keys.rate("n"),
+    ]
     made += [keys.schedule("s"), keys.runs("s")]
     names = {key.removeprefix("mss:{0}:") for key in made}
     readme, architecture = (ROOT / "README.md").read_text(), (ROOT / "docs" / "architecture.md").read_text()
     public = [name for name in dir(Keys) if not name.startswith("_")]
-    assert sorted(public) == ["due", "errors", "idempotency", "parked", "rate", "runs", "schedule", "stream", "streams"], (
-        "a new kind of key: show it here too"
-    )
+    assert sorted(public) == [
+        "due",
+        "dues",
+        "errors",
+        "idempotency",
+        "parked",
+        "rate",
+        "runs",
+        "schedule",
+        "stream",
+        "streams",
+    ], "a new kind of key: show it here too"
 
     for name in names:
         kind = name.split(":")[0] if name.count(":") and not name.startswith(("dead", "finished")) else name

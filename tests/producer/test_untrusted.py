@@ -14,6 +14,7 @@ from shared.log_lines import text_line
 from shared.logs import logger
 from shared.record import decode_record
 from shared.settings import Settings
+from shared.store.keys import LEVELS
 from tests.producer.api import Api
 from tests.producer.conftest import OpenApi
 from tests.producer.keys import Keyring
@@ -151,4 +152,4 @@ async def test_a_stranger_s_look_at_health_costs_redis_nothing(
                 break
             asked += command["command"].startswith(f"ZCARD {prefix}:")
 
-    assert asked == len(settings.all_topics())
+    assert asked == len(LEVELS) * len(settings.all_topics())

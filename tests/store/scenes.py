@@ -238,7 +238,9 @@ def _taken(answer: Any) -> int:
     return len(answer) - 1
 
 
-_STREAM, _DUE = "stream:alpha:normal", "due:alpha"
+_OTHER_DUES = frozenset({"due:alpha:high", "due:alpha:low"})
+_OTHER_STREAMS = frozenset({"stream:alpha:high", "stream:alpha:low"})
+_DUES, _STREAMS = _OTHER_DUES | {"due:alpha"}, _OTHER_STREAMS | {"stream:alpha:normal"}
 _OVER = frozenset({"finished", "dead", "dead:records"})
 
 PLAYS = {
@@ -249,16 +251,16 @@ PLAYS = {
     "claim": Play(scripts.CLAIM, _claim, "XCLAIM", summary=_taken),
     "hand_back": Play(scripts.HAND_BACK, _hand_back, "XACK"),
     "leave": Play(scripts.LEAVE, _leave, "XGROUP"),
-    "get waiting": Play(scripts.GET, _get("retrying", b"waiting"), untouched=_OVER | {_STREAM}, summary=_first),
-    "get running": Play(scripts.GET, _get("running", b"running"), untouched=_OVER | {_DUE}, summary=_first),
-    "get dead": Play(scripts.GET, _get("dead", b"dead"), untouched=frozenset({"finished", "errors", _STREAM}), summary=_first),
+    "get waiting": Play(scripts.GET, _get("retrying", b"waiting"), untouched=_OVER | _STREAMS | _OTHER_DUES, summary=_first),
+    "get running": Play(scripts.GET, _get("running", b"running"), untouched=_OVER | _DUES | _OTHER_STREAMS, summary=_first),
+    "get dead": Play(scripts.GET, _get("dead", b"dead"), untouched=_STREAMS | {"finished", "errors"}, summary=_first),
     "get finished": Play(
-        scripts.GET, _get("delivered", b"finished"), untouched=frozenset({"dead:records", "errors", _STREAM}), summary=_first
+        scripts.GET, _get("delivered", b"finished"), untouched=_STREAMS | {"dead:records", "errors"}, summary=_first
     ),
-    "cancel waiting": Play(scripts.CANCEL, _cancel("retrying"), "ZREM", untouched=frozenset({_STREAM})),
-    "cancel ready": Play(scripts.CANCEL, _cancel("ready"), "XDEL", untouched=frozenset({_DUE})),
-    "change": Play(scripts.CHANGE, _change, "ZREM", summary=_first),
-    "replay": Play(scripts.REPLAY, _replay, "ZREM", summary=_first),
+    "cancel waiting": Play(scripts.CANCEL, _cancel("retrying"), "ZREM", untouched=_STREAMS | _OTHER_DUES),
+    "cancel ready": Play(scripts.CANCEL, _cancel("ready"), "XDEL", untouched=_DUES | _OTHER_STREAMS),
+    "change": Play(scripts.CHANGE, _change, "ZREM", untouched=_OTHER_DUES, summary=_first),
+    "replay": Play(scripts.REPLAY, _replay, "ZREM", untouched=_OTHER_DUES, summary=_first),
     "delete_dead": Play(scripts.DELETE_DEAD, _delete_dead, "ZREM"),
     "trim": Play(scripts.TRIM, _trim, "ZREM"),
     "put_schedule": Play(scripts.PUT_SCHEDULE, _put_schedule, "HSET"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from shared.store.keys import LEVELS, Keys, topic_of_stream
+from shared.store.keys import LEVELS, Keys, lane_of, lane_of_stream, lanes, parse_lane
 
 TOPICS = ["echo", "a.b-c_d", "stream", "x" * 64]
 
@@ -14,7 +14,7 @@ TOPICS = ["echo", "a.b-c_d", "stream", "x" * 64]
 def names_of(keys: Keys) -> list[str]:
     fixed = [keys.index, keys.finished, keys.finished_expiry, keys.dead, keys.dead_records, keys.counts]
     fixed += [keys.topics, keys.wake_channel]
-    per_topic = [name for topic in TOPICS for name in (keys.due(topic), *keys.streams(topic), keys.parked(topic, "a"))]
+    per_topic = [name for topic in TOPICS for name in (*keys.dues(topic), *keys.streams(topic), keys.parked(topic, "a"))]
     chunks = [keys.idempotency("d"), keys.idempotency("d", 1), keys.idempotency("e")]
     return [*fixed, *per_topic, *chunks, keys.errors("echo-0-1"), keys.errors("echo-0-2"), keys.rate("a"), keys.rate("b")]
 
@@ -34,16 +34,22 @@ def test_every_key_carries_prefix_and_hash_tag(partition: int) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_a_stream_tells_its_topic(topic: str) -> None:
-    """What a worker reads names the topic, whatever the topic is called."""
-    assert [topic_of_stream(stream) for stream in Keys("mss", 3).streams(topic)] == [topic] * len(LEVELS)
+def test_a_stream_tells_its_lane(topic: str) -> None:
+    """What a worker reads names topic and level, whatever the topic is called."""
+    found = [lane_of_stream(stream) for stream in Keys("mss", 3).streams(topic)]
+
+    assert [parse_lane(lane) for lane in found] == [(topic, level) for level in LEVELS]
+    assert sorted(found) == sorted(lanes(topic)) == sorted(lane_of(topic, level) for level in LEVELS)
+    assert lane_of(topic, None) == topic
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
         (lambda keys: keys.due("echo"), "mss:{0}:due:echo"),
+        (lambda keys: keys.due("echo:high"), "mss:{0}:due:echo:high"),
         (lambda keys: keys.stream("echo"), "mss:{0}:stream:echo:normal"),
+        (lambda keys: keys.stream("echo", "low"), "mss:{0}:stream:echo:low"),
         (lambda keys: keys.index, "mss:{0}:index"),
         (lambda keys: keys.errors("echo-0-1"), "mss:{0}:errors:echo-0-1"),
         (lambda keys: keys.dead, "mss:{0}:dead"),

@@ -45,7 +45,9 @@ async def places_of(store: Store, wanted: Filter, order: Order) -> list[Read]:
             reads += [_stream(partition, topic, stream, order) for topic in topics for stream in keys.streams(topic)]
         else:
             bounds = (wanted.due_from, wanted.due_until)
-            reads += [_zset(partition, keys.due(topic), _load_due(partition, topic), order, bounds) for topic in topics]
+            reads += [
+                _zset(partition, due, _load_due(partition, topic), order, bounds) for topic in topics for due in keys.dues(topic)
+            ]
     return reads
 
 

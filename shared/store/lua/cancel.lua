@@ -1,8 +1,10 @@
 -- cancel: takes back a message that no worker holds yet.
 --
--- KEYS[1] index  KEYS[2] due set  KEYS[3] finished  KEYS[4] finished expiry  KEYS[5] errors of the message
--- KEYS[6..] streams of its topic, by priority
+-- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] errors of the message
+-- KEYS[5..] due sets of its topic, and then its streams
 -- ARGV[1] message id  ARGV[2] group  ARGV[3] retention, ms  ARGV[4] most finished messages kept
+-- ARGV[5] the record the caller has seen; '' where any will do  ARGV[6] the due time the caller has seen, ms
+-- ARGV[7] number of due sets
 --
 -- Returns {'cancelled'}           it will not be delivered; also when it was cancelled before
 --         {'stale'}               record or due time are others than those seen: nothing is written
@@ -16,15 +18,17 @@
 --@include locate
 --@include lease
 --@include entry
+--@include lanes
 --@include finish
 --@include release
 
 local id = ARGV[1]
 local now = now_ms()
-redis.call('ZCARD', KEYS[4])
-redis.call('LLEN', KEYS[5])
-local finished = redis.call('HGET', KEYS[3], id)
-local kind, a, b, c = locate(KEYS[1], KEYS[2], id)
+local last_due = 4 + tonumber(ARGV[7])
+redis.call('ZCARD', KEYS[3])
+redis.call('LLEN', KEYS[4])
+local finished = redis.call('HGET', KEYS[2], id)
+local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 5, last_due), id)
 
 local function is_stale(record, due)
   return ARGV[5] ~= '' and (record ~= ARGV[5] or due ~= tonumber(ARGV[6]))
@@ -32,24 +36,24 @@ end
 
 local function finish(due, attempts)
   local text = string.format('{"status":"cancelled","due_ms":%d,"settled_ms":%d,"attempts":%d}', due, now, attempts)
-  text = with_errors(text, KEYS[5])
+  text = with_errors(text, KEYS[4])
   redis.call('HDEL', KEYS[1], id)
-  redis.call('DEL', KEYS[5])
+  redis.call('DEL', KEYS[4])
   release(id)
-  redis.call('HSET', KEYS[3], id, text)
-  redis.call('ZADD', KEYS[4], string.format('%d', now + tonumber(ARGV[3])), id)
-  trim_finished(KEYS[3], KEYS[4], now, tonumber(ARGV[4]), 10)
+  redis.call('HSET', KEYS[2], id, text)
+  redis.call('ZADD', KEYS[3], string.format('%d', now + tonumber(ARGV[3])), id)
+  trim_finished(KEYS[2], KEYS[3], now, tonumber(ARGV[4]), 10)
   return {'cancelled'}
 end
 
 if kind == 'due' then
   if is_stale(c, math.floor(tonumber(a))) then return {'stale'} end
-  redis.call('ZREM', KEYS[2], c)
+  redis.call('ZREM', due_set, c)
   return finish(math.floor(tonumber(a)), b)
 end
 if kind == 'stream' then
-  for number = 6, #KEYS do
-    if string.match(KEYS[number], '[^:]+$') == a then
+  for number = last_due + 1, #KEYS do
+    if level_of_key(KEYS[number]) == a then
       local due, attempts, record = entry_fields(KEYS[number], b)
       local consumer = lease(KEYS[number], ARGV[2], b)
       if consumer then return {'running', consumer} end

@@ -1,11 +1,12 @@
 -- change: moves a waiting message to another due time, or replaces its record, or both.
 --
--- KEYS[1] index  KEYS[2] due set  KEYS[3] errors of the message
+-- KEYS[1] index  KEYS[2] errors of the message  KEYS[3..] due sets of its topic
 -- ARGV[1] message id  ARGV[2] wake-up channel
 -- ARGV[3] new due time, ms (a past one is now); 'now'; '' keeps it
 -- ARGV[4] new record (of the same id); '' keeps it
 -- ARGV[5] the record the caller has seen; '' where any will do
 -- ARGV[6] the due time the caller has seen, ms; '' where any will do
+-- ARGV[7] number in KEYS of the due set that a new record belongs to; 0 keeps it where it is
 --
 -- Returns {'changed', score, record, attempts and deferrals, {errors}}
 --         {'stale'}            the record or the due time is another than the one seen: nothing is written
@@ -17,9 +18,10 @@
 --@include scores
 --@include wake
 --@include locate
+--@include lanes
 
 local id = ARGV[1]
-local kind, score, _, member, rest = locate(KEYS[1], KEYS[2], id)
+local kind, score, _, member, rest, old = locate(KEYS[1], slice(KEYS, 3), id)
 if kind == 'stream' then return {'moved'} end
 if kind ~= 'due' then return {'absent'} end
 
@@ -32,15 +34,16 @@ if ARGV[3] ~= '' then
   -- A time in the past is now, and never later than it was: a repeat changes nothing.
   fresh = wanted > now and score_at(id, wanted) or math.min(fresh, score_at(id, now))
 end
-local head = head_score(KEYS[2])
-local errors = redis.call('LRANGE', KEYS[3], 0, -1)
+local due = KEYS[tonumber(ARGV[7])] or old
+local head = head_score(due)
+local errors = redis.call('LRANGE', KEYS[2], 0, -1)
 
-redis.call('ZREM', KEYS[2], member)
-redis.call('ZADD', KEYS[2], score_text(fresh), record)
+redis.call('ZREM', old, member)
+redis.call('ZADD', due, score_text(fresh), record)
 if fresh == own_score(id) and rest == '0' then
   redis.call('HDEL', KEYS[1], id)
 else
   redis.call('HSET', KEYS[1], id, 'due ' .. score_text(fresh) .. ' ' .. rest)
 end
-if fresh < tonumber(score) then wake(ARGV[2], KEYS[2], head, fresh) end
+if fresh < tonumber(score) or due ~= old then wake(ARGV[2], due, head, fresh) end
 return {'changed', score_text(fresh), record, rest, errors}

@@ -1,8 +1,8 @@
--- dispatch: moves the messages of one topic that are due to its stream. Never early: a score's whole part is the exact millisecond.
+-- dispatch: moves the messages of one lane (a topic's messages of one priority) that are due to its stream. Never early: a score's whole part is the exact millisecond.
 --
--- KEYS[1]  due set of the topic
+-- KEYS[1]  due set of the lane
 -- KEYS[2]  index
--- KEYS[3]  stream of the topic (one priority level for now)
+-- KEYS[3]  stream of the lane
 -- ARGV[1]  most messages to move; fewer where their records are more than a megabyte
 -- ARGV[2]  most entries the stream may hold; the rest stays safe in the due set
 -- ARGV[3]  group: made together with the stream, since a full Redis would refuse it to the workers

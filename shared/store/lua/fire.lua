@@ -1,7 +1,7 @@
 -- fire: makes the messages of a recurring schedule's occurrences, and sets its next one: both or neither, and once, whoever asks.
 --
 -- KEYS[1] the schedule (hash)  KEYS[2] next occurrences  KEYS[3] its runs
--- KEYS[4] due set of its topic  KEYS[5] index  KEYS[6] due set of the topic of its last message
+-- KEYS[4] due set that its messages belong to  KEYS[5] index  KEYS[6..] due sets of the topic of its last message
 -- ARGV[1] schedule id  ARGV[2] wake-up channel  ARGV[3] most runs kept
 -- ARGV[4] the revision the caller has seen
 -- ARGV[5] the next occurrence the caller has seen, ms; '' for a run beside the rule, which leaves the next one as it is
@@ -22,6 +22,7 @@
 --@include wake
 --@include locate
 --@include schedules
+--@include lanes
 
 local id, now = ARGV[1], now_ms()
 local revision = redis.call('HGET', KEYS[1], 'revision')
@@ -29,7 +30,7 @@ local planned = redis.call('ZSCORE', KEYS[2], id)
 local runs = redis.call('LRANGE', KEYS[3], 0, -1)
 local due_head, next_before = head_score(KEYS[4]), next_head(KEYS[2])
 redis.call('HLEN', KEYS[5])
-redis.call('ZCARD', KEYS[6])
+for number = 6, #KEYS do redis.call('ZCARD', KEYS[number]) end
 local by_rule, count = ARGV[5] ~= '', (#ARGV - 10) / 4
 if revision ~= ARGV[4] then return {'stale'} end
 if by_rule and tonumber(planned) ~= tonumber(ARGV[5]) then return {'stale'} end
@@ -49,7 +50,7 @@ local function add(field, number)
   if number > 0 then redis.call('HINCRBY', KEYS[1], field, number) end
 end
 
-if ARGV[8] ~= '' and locate(KEYS[5], KEYS[6], ARGV[8]) then
+if ARGV[8] ~= '' and locate(KEYS[5], slice(KEYS, 6), ARGV[8]) then
   plan(ARGV[7])
   add('skipped', count + tonumber(ARGV[10]))
   add('missed', tonumber(ARGV[9]))

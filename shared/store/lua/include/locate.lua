@@ -1,5 +1,5 @@
--- locate(index, due, id): where a message lies while it is not settled. Needs include/scores.
--- Returns  'due', score (text), attempts, member, rest     waiting in its due set; rest: attempts and deferrals as stored
+-- locate(index, dues, id): where a message lies while it is not settled; dues: the due sets of its topic. Needs include/scores.
+-- Returns  'due', score (text), attempts, member, rest, due set     waiting; rest: attempts and deferrals as stored
 --          'parked', score (text), attempts, key     waiting for its flow key
 --          'stream', level, entry id                 moved to the stream of that priority
 --          nil                                       none of these
@@ -23,20 +23,19 @@ local function find_member(due, id, score)
   return nil
 end
 
-local function locate(index, due, id)
-  local where = redis.call('HGET', index, id)
-  if not where then
-    local score = score_text(own_score(id))
+local function find_waiting(dues, id, score, rest)
+  for _, due in ipairs(dues) do
     local member = find_member(due, id, score)
-    if member then return 'due', score, 0, member, '0' end
-    return nil
+    if member then return 'due', score, tonumber(string.match(rest, '^%d+')), member, rest, due end
   end
+  return nil
+end
+
+local function locate(index, dues, id)
+  local where = redis.call('HGET', index, id)
+  if not where then return find_waiting(dues, id, score_text(own_score(id)), '0') end
   local kind, a, b = string.match(where, '^(%S+) (%S+) (%S+)')
-  if kind == 'due' then
-    local member = find_member(due, id, a)
-    if member then return 'due', a, tonumber(b), member, string.match(where, '^%S+ %S+ (.+)$') end
-    return nil
-  end
+  if kind == 'due' then return find_waiting(dues, id, a, string.match(where, '^%S+ %S+ (.+)$')) end
   if kind == 'parked' then return 'parked', a, tonumber(b), string.match(where, '^%S+ %S+ %S+ (.+)$') end
   return kind, a, b
 end

@@ -6,6 +6,6 @@ end
 
 local function wake(channel, due, before, score)
   if before == nil or score < before then
-    redis.call('PUBLISH', channel, string.match(due, '[^:]+$') .. ' ' .. string.format('%d', math.floor(score)))
+    redis.call('PUBLISH', channel, string.match(due, '}:due:(.+)$') .. ' ' .. string.format('%d', math.floor(score)))
   end
 end
