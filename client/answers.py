@@ -202,6 +202,8 @@ class Topic(Answer, frozen=True, kw_only=True):
     scheduled: int
     overdue: int
     """Of these, those that are due."""
+    limited: int = 0
+    """Of these, those that wait for a place of their flow key."""
     ready: int
     running: int
     lateness_ms: int
@@ -214,6 +216,24 @@ class Topics(Answer, frozen=True, kw_only=True):
     """Those of the settings, and others that hold messages."""
 
     items: tuple[Topic, ...] = ()
+
+
+class FlowKey(Answer, frozen=True, kw_only=True):
+    """A flow key as it is at the moment of the answer."""
+
+    topic: str
+    flow_key: str
+    rate: int | None = None
+    period: str = ""
+    concurrency: int | None = None
+    own_limit: bool
+    """Whether the limit was set for it; else it is that of the settings."""
+    paused: bool
+    running: int
+    """Let through and not over."""
+    waiting: int
+    recent: int
+    """Let through within the last period."""
 
 
 class TopicHealth(Answer, frozen=True, kw_only=True):

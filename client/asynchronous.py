@@ -10,7 +10,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from client import dead_letter_calls, health_calls, message_calls, schedule_calls, topic_calls
+from client import dead_letter_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
 from client.answers import Page
 from client.call import Answered, Call, after
 from client.exchange import FAILURES, Exchange, Outcome
@@ -103,6 +103,12 @@ class AsyncClient:
     get_topic = _Sent(topic_calls.get_topic)
     pause_topic = _Sent(topic_calls.pause_topic)
     resume_topic = _Sent(topic_calls.resume_topic)
+    list_flow_keys = _Listed(flow_calls.list_flow_keys)
+    get_flow_key = _Sent(flow_calls.get_flow_key)
+    set_flow_limit = _Sent(flow_calls.set_flow_limit)
+    unset_flow_limit = _Sent(flow_calls.unset_flow_limit)
+    pause_flow_key = _Sent(flow_calls.pause_flow_key)
+    resume_flow_key = _Sent(flow_calls.resume_flow_key)
     health = _Sent(health_calls.health)
     live = _Sent(health_calls.live)
     ready = _Sent(health_calls.ready)

@@ -92,6 +92,7 @@ class ChangeFields(WhenFields, total=False):
 
     body: object
     content_type: str | None
+    priority: Priority | None
 
 
 class RuleFields(TypedDict, total=False):
@@ -167,6 +168,7 @@ class ReplayFields(WhenFields, total=False):
     content_type: str | None
     retry: RetryOptions | None
     deadline_ms: int | None
+    priority: Priority | None
 
 
 def as_json(fields: Mapping[str, object], *, keep_none: bool = False) -> dict[str, object]:

@@ -57,6 +57,7 @@ def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Set
         errors_exist=entry.attempts > 0 or entry.deferrals > 0,
         text=_encode(kept).decode() if delivery.policy.retention_ms else "",
         number=delivery.policy.retention_ms,
+        flow=entry.flow,
     )
 
 
@@ -78,7 +79,7 @@ def spent(delivery: Delivery, now_ms: int) -> Settlement | None:
 def unreadable(entry: Entry, message_id: str, reason: str) -> Settlement:
     """The burial of an entry that is no record: kept as it is, for a person to look at."""
     header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts)
-    return Settlement(lease_of(entry), message_id, entry.topic, "dead", header=_encode(header).decode())
+    return Settlement(lease_of(entry), message_id, entry.topic, "dead", header=_encode(header).decode(), flow=entry.flow)
 
 
 def put_back(entry: Entry, message_id: str, delay_ms: int) -> Settlement:
@@ -93,6 +94,8 @@ def put_back(entry: Entry, message_id: str, delay_ms: int) -> Settlement:
         deferrals=entry.deferrals,
         deferred_since_ms=entry.deferred_since_ms,
         record_bytes=len(entry.record),
+        flow=entry.flow,
+        flow_key=entry.flow,
     )
 
 
@@ -119,6 +122,8 @@ def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int) -> Se
         deferrals=delivery.entry.deferrals,
         deferred_since_ms=delivery.entry.deferred_since_ms,
         record_bytes=len(delivery.entry.record),
+        flow=delivery.entry.flow,
+        flow_key=delivery.record.options.flow_key,
     )
 
 
@@ -132,6 +137,7 @@ def _dead(delivery: Delivery, reason: str, failure: str, attempts: int) -> Settl
         text=failure,
         header=_encode(header).decode(),
         record_bytes=len(delivery.entry.record),
+        flow=delivery.entry.flow,
     )
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from dispatcher.agenda import NEVER, NOW, Agenda, Place
 from dispatcher.recurring import Recurring
 from shared.logs import logger
-from shared.settings import DispatcherSettings
-from shared.store import due
+from shared.settings import DispatcherSettings, TopicSettings
+from shared.store import due, flow
 from shared.store import topics as paused_topics
 from shared.store.keys import SCHEDULES, lanes, parse_lane
 from shared.store.partition import Partition
@@ -39,9 +40,9 @@ class Pass(NamedTuple):
 class Forwarder:
     """Each lane that is due gets one bounded batch in its turn, so a herd in one holds nobody up."""
 
-    def __init__(self, partitions: list[Partition], topics: list[str], settings: DispatcherSettings) -> None:
+    def __init__(self, partitions: list[Partition], topics: Mapping[str, TopicSettings], settings: DispatcherSettings) -> None:
         self._partitions = partitions
-        self._settings = settings
+        self._topics, self._settings = topics, settings
         every = [SCHEDULES, *(lane for topic in topics for lane in lanes(topic))]
         self.agenda = Agenda((partition.number, lane) for partition in partitions for lane in every)
         self.recurring = Recurring()
@@ -102,11 +103,17 @@ class Forwarder:
         self.agenda.take(place)
         again_s = NOW  # where it fails
         try:
-            batch = await due.dispatch(partition, place[1], self._settings.batch_size, self._settings.max_stream_length)
+            batch = await self._forward(partition, place[1])
             self.moved += batch.moved
             again_s = _next_look_s(partition, batch, asked_s)
         finally:
             self.agenda.sooner(place, again_s)
+
+    async def _forward(self, partition: Partition, lane: str) -> due.Dispatched:
+        topic, most, longest = self._topics[parse_lane(lane)[0]], self._settings.batch_size, self._settings.max_stream_length
+        if flow.is_limited(topic, lane):
+            return await flow.admit(partition, topic, lane, most, longest)
+        return await due.dispatch(partition, lane, most, longest)
 
 
 def _await(at_s: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.errors import Outage
 from shared.logs import logger
 from shared.settings import Settings
-from shared.store import due, topics
+from shared.store import due, flow, topics
 from shared.store.delivery import leave
 from shared.store.partition import Partition, Store
 
@@ -30,6 +30,7 @@ class Janitor:
                 for partition in partitions:
                     await self._trim(partition)
                     await self._remove_gone_consumers(partition)
+                    await self._tidy(partition)
             except Outage as error:
                 outage = error
         if outage is not None:
@@ -46,6 +47,12 @@ class Janitor:
                 )
             if max(trimmed) < LIMIT:
                 return
+
+    async def _tidy(self, partition: Partition) -> None:
+        for topic in self._settings.all_topics():
+            given_back = await flow.tidy(partition, topic)
+            if given_back:
+                logger.warning("gave {} places of {} back, whose messages are in no stream any more", given_back, topic)
 
     async def _remove_gone_consumers(self, partition: Partition) -> None:
         names = list(self._settings.all_topics())

@@ -30,7 +30,7 @@ class Passes:
         self._partitions, self._crashed = partitions, crashed
         self._tick_s = settings.dispatcher.tick_ms / 1000
         self.alarm = Alarm(scheduler, self._pass, f"{JOB} {partitions[0].number}")
-        self.forwarder = Forwarder(partitions, list(settings.all_topics()), settings.dispatcher)
+        self.forwarder = Forwarder(partitions, settings.all_topics(), settings.dispatcher)
         self.watch = OutageWatch("dispatch")
         self.listening = OutageWatch("wake-ups")
         self._look = True

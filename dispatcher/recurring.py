@@ -82,7 +82,8 @@ class Recurring:
         if fired.missed and fired.verdict != "stale":
             logger.warning("schedule {}: {} occurrences were missed and are not made up", schedule.id, fired.missed)
         self.made += fired.made
-        return lane_of(schedule.definition.topic, schedule.template.options.priority) if fired.made else ""
+        options = schedule.template.options
+        return lane_of(schedule.definition.topic, options.priority, options.flow_key) if fired.made else ""
 
 
 def _is_full(error: BaseException) -> bool:

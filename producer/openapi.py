@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp_apispec import AiohttpApiSpec, docs
 from apispec import APISpec
 
-from producer import schedule_schemas, schemas
+from producer import flow_schemas, schedule_schemas, schemas
 from producer.schemas import Problem
 from shared.settings import TEXT_END
 from shared.version import VERSION
@@ -209,7 +209,7 @@ class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untype
         super().__init__(url="/openapi.json", swagger_path="/docs", static_path="/docs/static", **info)
         self.spec = APISpec(openapi_version="3.0.3", plugins=(), **info)
         _, components = msgspec.json.schema_components(_described, ref_template=_REFERENCE)
-        rules = schemas.RULES | schedule_schemas.RULES
+        rules = schemas.RULES | schedule_schemas.RULES | flow_schemas.RULES
         for name, schema in components.items():
             self.spec.components.schema(name, _as_openapi_3_0(schema) | rules.get(name, {}))
         if keyed:

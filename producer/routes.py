@@ -6,13 +6,15 @@ import re
 
 from aiohttp import web
 
-from producer import bulk, dead_letters, echo, health, messages, preview, schedules, topics
+from producer import bulk, dead_letters, echo, flow_keys, health, messages, preview, schedules, topics
 
 _AN_ID = "(?!(?:batch|preview|cancel|deliver|replay|delete)$)[^/]+"
 """What is a path of its own is no id: another method there is refused as on any other path."""
 _LETTER = f"/dead-letters/{{id:{_AN_ID}}}"
 _SCHEDULE = "/schedules/{id:(?!preview$)[^/]+}"
 _MESSAGE = f"/messages/{{id:{_AN_ID}}}"
+_FLOW_KEYS = "/topics/{topic}/flow-keys"
+_FLOW_KEY = f"{_FLOW_KEYS}/{{flow_key}}"
 
 ROUTES = (
     web.post("/echoAtTime", echo.echo_at_time),
@@ -46,6 +48,12 @@ ROUTES = (
     web.get("/topics/{topic}", topics.get_topic),
     web.post("/topics/{topic}/pause", topics.pause_topic),
     web.post("/topics/{topic}/resume", topics.resume_topic),
+    web.get(_FLOW_KEYS, flow_keys.list_flow_keys),
+    web.get(_FLOW_KEY, flow_keys.get_flow_key),
+    web.put(_FLOW_KEY, flow_keys.put_flow_key),
+    web.delete(_FLOW_KEY, flow_keys.delete_flow_key),
+    web.post(f"{_FLOW_KEY}/pause", flow_keys.pause_flow_key),
+    web.post(f"{_FLOW_KEY}/resume", flow_keys.resume_flow_key),
     web.get("/health", health.health),
     web.get("/health/live", health.live),
     web.get("/health/ready", health.ready),

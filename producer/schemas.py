@@ -62,14 +62,15 @@ Reached = Annotated[
 _HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}" + TEXT_END
 _HEADER_VALUE = r"^[^\x00-\x08\x0a-\x1f\x7f]*" + TEXT_END
 _CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?" + TEXT_END
-_FLOW_KEY = r"^[\x21-\x7e]+" + TEXT_END
+FLOW_KEY_TEXT = r"[!#-\[\]-~]{1,128}"
+_FLOW_KEY = f"^{FLOW_KEY_TEXT}{TEXT_END}"
 _LABEL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+" + TEXT_END
 PATTERNS = {
     _HEADER_NAME: "header names of 1 to 128 letters, digits and !#$%&'*+.^_`|~-",
     _HEADER_VALUE: "a header value without control characters",
     _CONTENT_TYPE: "a media type such as text/csv or application/json; charset=utf-8",
     _LABEL: "a label without control characters",
-    _FLOW_KEY: "visible ASCII characters without spaces",
+    _FLOW_KEY: "visible ASCII characters other than quotation mark and backslash",
 }
 """Each pattern in words, for the caller whose text does not fit."""
 
@@ -80,7 +81,7 @@ FlowKey = Annotated[
         min_length=1,
         max_length=128,
         pattern=_FLOW_KEY,
-        description="Kept with the message; without effect yet.",
+        description="Messages of its topic with this key share a limit, over all workers.",
         examples=["customer-7"],
     ),
 ]
@@ -470,7 +471,8 @@ class TopicOut(Out, frozen=True, kw_only=True):
     configured: Annotated[bool, Meta(description="Whether the settings name it.")]
     paused: bool
     scheduled: Annotated[int, Meta(description="Messages that wait for their time, retries included.")]
-    overdue: Annotated[int, Meta(description="Of these, those that are due: a backlog, or the topic is paused.")]
+    overdue: Annotated[int, Meta(description="Of these, those that are due: a backlog, a limit, or the topic is paused.")]
+    limited: Annotated[int, Meta(description="Of these, those that wait for a place of their flow key.")] = 0
     ready: Annotated[int, Meta(description="Due, and waiting for a worker.")]
     running: int
     lateness_ms: Annotated[int, Meta(description="Of the oldest that is due and has not started; 0 where none is.")]

@@ -6,7 +6,7 @@ from msgspec import UNSET
 
 from producer.schemas import TimelineOut
 from shared.ids import parse_id
-from shared.store import topics
+from shared.store import flow, topics
 from shared.store.messages import View
 from shared.store.partition import Store
 from shared.times import format_ms
@@ -57,6 +57,16 @@ def _succeeded(view: View, started_ms: int, settled_ms: int) -> TimelineOut:
     )
 
 
+async def _limited(store: Store, topic: str, flow_key: str) -> str:
+    found = await flow.get(store, topic, flow_key)
+    if found.paused:
+        return f"its flow key {flow_key} is paused"
+    return (
+        f"it waits for a place of its flow key {flow_key}: {found.held} of its messages are ready or run, "
+        f"{found.recent} were let through within its period, {found.waiting} wait"
+    )
+
+
 async def why_late(store: Store, view: View) -> str:
     """Why it has not started though it is due; empty where it is not late. Raises ``Outage``."""
     parsed = parse_id(view.id)
@@ -68,6 +78,11 @@ async def why_late(store: Store, view: View) -> str:
         return ""
     if topic.paused:
         return "its topic is paused"
+    if view.parked and view.record is not None:
+        return await _limited(store, view.topic, view.record.options.flow_key or "")
+    limit = store.settings.all_topics()[view.topic].limit if topic.depth.configured else None
+    if limit is not None and limit.any and view.status != "ready" and topic.depth.running >= limit.concurrency:
+        return f"it waits for the limit of its topic: {topic.overdue} of its topic are due"
     if not any(one.idle_ms < ASKED_MS for one in topic.consumers):
         return f"no worker has asked for its topic for {ASKED_MS // 1000} s"
     if view.status == "ready":

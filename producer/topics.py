@@ -75,6 +75,7 @@ def _out(view: TopicView) -> TopicOut:
         paused=view.paused,
         scheduled=view.depth.scheduled,
         overdue=view.overdue,
+        limited=view.limited,
         ready=view.depth.ready,
         running=view.depth.running,
         lateness_ms=view.lateness_ms,

@@ -67,12 +67,13 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
 
     priority: Priority | None = None
     """Its level. Scripts look for it in this place, first of all (``lua/include/lanes.lua``)."""
+    flow_key: str | None = None
+    """The same. No ``"``, ``\\`` or space is in it."""
     retry: RetryOptions | None = None
     deadline_ms: int | None = None
     expires_ms: int | None = None
     """Milliseconds since the epoch past which the message is not delivered any more."""
     retention_ms: int | None = None
-    flow_key: str | None = None
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     content_type: str | None = None

@@ -161,6 +161,18 @@ class TopicRetrySettings(Section, frozen=True):
     delays_ms: Delays | None = None
 
 
+class LimitSettings(Section, frozen=True):
+    rate: Annotated[int, Meta(ge=0, le=100_000)] = 0
+    """Messages that may be let through in any time of ``PeriodMs``; 0: no limit."""
+    period_ms: Annotated[int, Meta(ge=1, le=86_400_000)] = 1_000
+    concurrency: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Deliveries at once, of all workers; 0: no limit."""
+
+    @property
+    def any(self) -> bool:
+        return self.rate > 0 or self.concurrency > 0
+
+
 class TopicSettings(Section, frozen=True):
     name: Annotated[str, Meta(pattern=_TOPIC)]
     handler: Annotated[str, Meta(min_length=1)]
@@ -170,6 +182,10 @@ class TopicSettings(Section, frozen=True):
     retention_ms: MillisecondsOrNone | None = None
     priority: Priority = "normal"
     """Of its messages that ask for none."""
+    limit: LimitSettings = LimitSettings()
+    """Of all its messages together."""
+    flow_key_limit: LimitSettings = LimitSettings()
+    """Of each flow key that has no limit of its own."""
 
 
 ECHO = TopicSettings(name="echo", handler="consumers.handlers.echo")

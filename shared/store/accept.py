@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from shared.errors import Conflict, Outage
 from shared.settings import Durability
-from shared.store.chunks import Draft, Rendered, digest_of, render
+from shared.store.chunks import Chunk, Draft, Pin, Rendered, digest_of, render
+from shared.store.flow import placed
 from shared.store.groups import NotBegun
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
@@ -73,7 +74,7 @@ async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability
     """A message that no repeat will look for."""
     seed = secrets.token_bytes(8)
     first = int.from_bytes(seed, "big") % len(store.partitions)
-    rendered = render(store.partitions, first, drafts, seed, await _now_ms(store.partitions[first]))
+    rendered = render(store.partitions, first, drafts, seed, await _now_ms(store.partitions[first]), _pin(store))
     try:
         if asked == "memory":
             reached = await store_together(rendered.chunks[0])
@@ -94,7 +95,7 @@ async def _schedule_with(
     first = partition_of(key_digest, len(store.partitions))
     seed, accepted_ms = secrets.token_bytes(8), await _now_ms(store.partitions[first])
     digest, ttl_ms = digest_of(drafts), store.settings.producer.idempotency_ms
-    rendered = render(store.partitions, first, drafts, seed, accepted_ms)
+    rendered = _render_keyed(store, first, drafts, seed, accepted_ms)
     deduplicated, begun = False, False
 
     def record_of(number: int) -> tuple[Partition, str]:
@@ -114,12 +115,33 @@ async def _schedule_with(
         if found.verdict == b"repeated":
             _, seed_text, accepted_text = found.earlier.split()
             seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
-            rendered = render(store.partitions, first, drafts, seed, accepted_ms)
+            rendered = _render_keyed(store, first, drafts, seed, accepted_ms)
         reached = await _store_rest(store_number, len(rendered.chunks), found, asked)
     except Outage as outage:
         raise _failure(outage, rendered, idempotency_key, begun=begun) from outage
     records = [record_of(number) for number in range(len(rendered.chunks))]
     return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated), records
+
+
+def _pin(store: Store) -> Pin | None:
+    """All messages of a flow key lie in one partition, so that it can count them."""
+    if len(store.partitions) == 1:
+        return None
+    topics = store.settings.all_topics()
+
+    def pin(draft: Draft) -> int | None:
+        topic, flow_key = topics.get(draft.topic), draft.options.flow_key
+        return placed(topic, flow_key, len(store.partitions)) if topic and (flow_key or topic.limit.any) else None
+
+    return pin
+
+
+def _render_keyed(store: Store, first: int, drafts: Sequence[Draft], seed: bytes, accepted_ms: int) -> Rendered:
+    """The first chunk lies where its idempotency record is looked for, whatever the content; it may be empty."""
+    rendered = render(store.partitions, first, drafts, seed, accepted_ms, _pin(store))
+    if rendered.chunks[0].partition is not store.partitions[first]:
+        rendered.chunks.insert(0, Chunk(store.partitions[first], {}))
+    return rendered
 
 
 def _failure(outage: Outage, rendered: Rendered, idempotency_key: str | None, *, begun: bool) -> Outage:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
+from itertools import count
 
 from msgspec import Struct, msgpack, structs
 
@@ -67,19 +68,33 @@ class Rendered(Struct):
     chunks: list[Chunk]
 
 
-def render(partitions: Sequence[Partition], first: int, drafts: Sequence[Draft], seed: bytes, accepted_ms: int) -> Rendered:
-    """The same drafts, seed and time give the same ids, records and chunks. ``first``: the partition of the first chunk."""
+Pin = Callable[[Draft], int | None]
+"""The partition that a message has to lie in; ``None`` where any will do."""
+
+
+def render(
+    partitions: Sequence[Partition], first: int, drafts: Sequence[Draft], seed: bytes, accepted_ms: int, pin: Pin | None = None
+) -> Rendered:
+    """The same drafts, seed and time give the same ids, records and chunks. ``first``: the partition of the first chunk of those
+    that may lie anywhere. ``pin``: ``None`` where all may.
+    """
     rendered = Rendered([], [], [])
-    chunk: Chunk | None = None
+    filling: dict[int | None, Chunk] = {}
+    anywhere = count(first)
     for draft, bits in zip(drafts, random_bits(seed, len(drafts)), strict=True):
         size_bytes = len(draft.body) + HEADER_BYTES
+        pinned = pin(draft) if pin else None
+        chunk = filling.get(pinned)
         if chunk is None or not chunk.has_room(size_bytes):
-            chunk = Chunk(partitions[(first + len(rendered.chunks)) % len(partitions)], {})
+            chunk = Chunk(partitions[(next(anywhere) if pinned is None else pinned) % len(partitions)], {})
+            filling[pinned] = chunk
             rendered.chunks.append(chunk)
         due_ms = draft.due_at(accepted_ms, bits)
         message_id = make_id(draft.topic, chunk.partition.number, due_ms, bits)
         record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options_at(due_ms)))
-        chunk.lanes.setdefault(lane_of(draft.topic, draft.options.priority), []).append((first_score(due_ms, bits), record))
+        chunk.lanes.setdefault(lane_of(draft.topic, draft.options.priority, draft.options.flow_key), []).append(
+            (first_score(due_ms, bits), record)
+        )
         chunk.count += 1
         chunk.size_bytes += size_bytes
         rendered.ids.append(message_id)

@@ -183,6 +183,7 @@ class Deliveries:
             return Entry(stream, topic, entry_id, deliveries, number(flat[1]), number(flat[3]) + lost, 0, flat[5], leased)
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         deferrals, since_ms = parse_deferrals(fields.get(b"deferrals"))
+        flow = fields.get(b"flow")
         return Entry(
             stream,
             topic,
@@ -194,6 +195,7 @@ class Deliveries:
             fields.get(b"message", b""),
             leased,
             since_ms,
+            flow=None if flow is None else flow.decode("utf-8", "replace"),
         )
 
     async def settle(self, settlements: Sequence[Settlement], max_finished: int) -> list[bool]:
@@ -243,8 +245,9 @@ class Deliveries:
         if answer[0] == b"late":
             raise Outage("timeout", "a claim was held up on its way")
         entries, now = [], time.monotonic()
-        for entry_id, deliveries, due_ms, attempts, record, deferrals, lost_by in answer[1:]:
-            flat = (b"due", due_ms, b"attempts", attempts, b"deferrals", deferrals, b"message", record)
+        for entry_id, deliveries, due_ms, attempts, record, deferrals, lost_by, *flow in answer[1:]:
+            held = (b"flow", flow[0]) if flow else ()
+            flat = (b"due", due_ms, b"attempts", attempts, b"deferrals", deferrals, *held, b"message", record)
             entry = self._entry(stream, self._topics[stream], entry_id.decode(), deliveries, flat, since, now)
             entries.append(msgspec.structs.replace(entry, lost_by=lost_by.decode()))
         return answer[0].decode(), entries

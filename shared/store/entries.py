@@ -26,6 +26,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """When the first of its deferrals was asked for; 0 where there was none."""
     lost_by: str = ""
     """The consumer whose lease ran out, of a delivery that was claimed."""
+    flow: str | None = None
+    """The flow key whose place it holds; empty where it is only its topic's, ``None`` where it holds none."""
 
     @property
     def entry_ms(self) -> int:
@@ -64,6 +66,10 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """dead: first line of the dead letter (JSON)."""
     record_bytes: int = 0
     """retry, dead: the size of the record that the script moves."""
+    flow: str | None = None
+    """The flow key whose place it gives back; ``None`` where it holds none."""
+    flow_key: str | None = None
+    """retry: that of the message, which decides where it waits."""
 
 
 def deferrals_text(settlement: Settlement) -> str:

@@ -138,7 +138,7 @@ async def _run(
     messages: Sequence[_Message],
     asked: Durability = "memory",
 ) -> tuple[Any, Durability]:
-    keys, last, topic = partition.keys, parse_id(overlap_id), schedule.definition.topic
+    keys, last, topic, options = partition.keys, parse_id(overlap_id), schedule.definition.topic, schedule.template.options
     arguments: list[Argument] = [
         schedule.id, keys.wake_channel, RUNS_KEPT, schedule.revision, seen_next,
         _text(now.next_ms), _text(now.next_if_skipped_ms), overlap_id, now.missed, now.overlapped,
@@ -149,7 +149,7 @@ async def _run(
         FIRE,
         [
             keys.schedule(schedule.id), keys.schedules_next, keys.runs(schedule.id),
-            keys.due(lane_of(topic, schedule.template.options.priority)), keys.index, *keys.dues(last.topic if last else topic),
+            keys.due(lane_of(topic, options.priority, options.flow_key)), keys.index, *keys.dues(last.topic if last else topic),
         ],
         arguments,
         asked,

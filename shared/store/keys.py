@@ -6,12 +6,18 @@ a Redis Cluster.
 
 from __future__ import annotations
 
+from typing import Literal
+
 GROUP = "consumers"
 """The consumer group, of the same name on every stream."""
 LEVELS = ("high", "normal", "low")
 """Priority levels, a lane each: a due set and a stream."""
 USUAL = "normal"
 """The level of a message that asks for none."""
+LIMITED = "limited"
+"""The lane of messages with a flow key, whatever their level: a due set only."""
+PARKED = "parked"
+"""What of that lane waits for a place of its flow key: a due set that is not dispatched."""
 
 
 class Keys:
@@ -53,7 +59,7 @@ class Keys:
 
     def dues(self, topic: str) -> list[str]:
         """All due sets of a topic, the usual one first: most messages lie there."""
-        return [self.due(lane) for lane in lanes(topic)]
+        return [self.due(lane) for lane in (*lanes(topic), f"{topic}:{PARKED}")]
 
     def stream(self, topic: str, level: str = USUAL) -> str:
         """STREAM of messages that are due, one per topic and priority."""
@@ -83,27 +89,36 @@ class Keys:
         """STRING: the millisecond from which an API key has its whole burst free again. It expires then."""
         return f"{self._base}:rate:{name}"
 
-    def parked(self, topic: str, flow_key: str) -> str:
-        """ZSET of due messages that wait for a place of their flow key."""
-        return f"{self._base}:parked:{topic}:{flow_key}"
+    def parked(self, topic: str) -> str:
+        """ZSET of records that wait for a place of their flow key, by due time."""
+        return self.due(f"{topic}:{PARKED}")
+
+    def flow(self, topic: str, what: FlowSet) -> str:
+        """ZSET, one of five for each topic with flow keys: see ``lua/admit.lua``."""
+        return f"{self._base}:flow:{topic}:{what}"
 
 
 SCHEDULES = "*schedules"
 """In place of a topic in a wake-up: no topic can have that name."""
 
 
-def lane_of(topic: str, level: str | None) -> str:
-    """The lane of a topic's messages of that level: the topic's name alone is the usual one."""
+FlowSet = Literal["line", "held", "log", "next", "limits", "logs"]
+
+
+def lane_of(topic: str, level: str | None, flow_key: str | None = None) -> str:
+    """The lane of a topic's messages of that level or with a flow key: the topic's name alone is the usual one."""
+    if flow_key:
+        return f"{topic}:{LIMITED}"
     return topic if level is None or level == USUAL else f"{topic}:{level}"
 
 
 def lanes(topic: str) -> list[str]:
     """All lanes of a topic, the usual one first."""
-    return [topic, *(lane_of(topic, level) for level in LEVELS if level != USUAL)]
+    return [topic, *(lane_of(topic, level) for level in LEVELS if level != USUAL), f"{topic}:{LIMITED}"]
 
 
 def parse_lane(lane: str) -> tuple[str, str]:
-    """Topic and level of a lane."""
+    """Topic and level of a lane, or what stands for one."""
     topic, _, level = lane.partition(":")
     return topic, level or USUAL
 

@@ -11,7 +11,7 @@ from shared.errors import InvalidField, NotFound, Stale, TooLate
 from shared.ids import parse_id
 from shared.record import Priority, Record, decode_record, encode_record
 from shared.settings import Durability, RetentionSettings
-from shared.store.keys import GROUP, LEVELS, lane_of, lanes
+from shared.store.keys import GROUP, lane_of, lanes
 from shared.store.partition import Partition, Store
 from shared.store.scripts import CANCEL, CHANGE, GET
 from shared.times import format_ms
@@ -69,6 +69,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     dispatched_ms: int | None = None
     """When it was moved to its stream; only of one that lies there."""
     worker: str = ""
+    parked: bool = False
+    """Whether it is due and waits for a place of its flow key."""
     died_ms: int = 0
     reason: str = ""
     finished: Finished | None = None
@@ -115,7 +117,7 @@ def _place(store: Store, message_id: str) -> _Place:
 async def get(store: Store, message_id: str) -> View:
     """The message, wherever it lies. Raises ``NotFound``, ``Outage``."""
     place = _place(store, message_id)
-    keys = place.partition.keys
+    keys, dues = place.partition.keys, place.partition.keys.dues(place.topic)
     answer = await GET.run(
         place.partition.client,
         [
@@ -124,10 +126,10 @@ async def get(store: Store, message_id: str) -> View:
             keys.dead,
             keys.dead_records,
             keys.errors(message_id),
-            *keys.dues(place.topic),
+            *dues,
             *keys.streams(place.topic),
         ],
-        [message_id, GROUP, len(LEVELS)],
+        [message_id, GROUP, len(dues)],
     )
     return _view(place, answer)
 
@@ -141,7 +143,7 @@ def _view(place: _Place, answer: list[Any]) -> View:
     if lies == "dead":
         return dead_view(place.id, place.topic, int(answer[1]), answer[2])
     attempts = int(answer[2])
-    status = {"waiting": "retrying" if attempts else "scheduled", "parked": "waiting"}.get(lies, lies)
+    status = ("retrying" if attempts else "scheduled") if lies == "waiting" else lies
     return View(
         id=place.id,
         topic=place.topic,
@@ -153,6 +155,7 @@ def _view(place: _Place, answer: list[Any]) -> View:
         errors=tuple(msgspec.json.decode(error, type=Attempt) for error in answer[4]),
         dispatched_ms=int(answer[5].partition(b"-")[0]) if lies in {"ready", "running"} else None,
         worker=answer[6].decode() if lies == "running" else "",
+        parked=lies == "waiting" and answer[5:] == [1],
     )
 
 
@@ -227,7 +230,7 @@ async def _matching(store: Store, message_id: str, tags: Tags) -> View | None:
 
 
 async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None, asked: Durability) -> tuple[Any, Durability]:
-    keys, message_id = place.partition.keys, place.id
+    keys, message_id, dues = place.partition.keys, place.id, place.partition.keys.dues(place.topic)
     return await place.partition.run(
         CANCEL,
         [
@@ -235,7 +238,9 @@ async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None
             keys.finished,
             keys.finished_expiry,
             keys.errors(message_id),
-            *keys.dues(place.topic),
+            keys.flow(place.topic, "held"),
+            keys.flow(place.topic, "next"),
+            *dues,
             *keys.streams(place.topic),
         ],
         [
@@ -245,7 +250,8 @@ async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None
             max(retention.max_delivered, CANCELLED_KEPT),
             seen.stored if seen else "",
             seen.due_ms if seen else "",
-            len(LEVELS),
+            len(dues),
+            keys.wake_channel,
         ],
         asked,
         b"cancelled",
@@ -287,7 +293,8 @@ async def change(
         _check_expiry(seen, due_ms)
         record = _rewritten(seen, body, priority) if body or priority else b""
         fence = _Fence(seen.stored if record or tags else b"", str(seen.due_ms) if tags else "")
-        changed = await _change(store, message_id, due, record, fence, priority=priority, asked=asked)
+        lane = _lane(seen, priority) if priority else ""
+        changed = await _change(store, message_id, due, record, fence, lane=lane, asked=asked)
         if changed is not None:
             return changed
     raise TooLate(message_id, "being changed by others", "change")
@@ -297,6 +304,10 @@ def _check_expiry(seen: View, due_ms: int | None) -> None:
     expires_ms = seen.record.options.expires_ms if seen.record else None
     if due_ms is not None and expires_ms is not None and due_ms >= expires_ms:
         raise InvalidField("", f"expected a due time before the message's expires_at ({format_ms(expires_ms)})")
+
+
+def _lane(seen: View, priority: Priority) -> str:
+    return lane_of(seen.topic, priority, seen.record.options.flow_key if seen.record else None)
 
 
 def _rewritten(seen: View, body: Record | None, priority: Priority | None) -> bytes:
@@ -330,7 +341,7 @@ async def _change(
     record: bytes,
     fence: _Fence = _NO_FENCE,
     *,
-    priority: Priority | None = None,
+    lane: str = "",
     asked: Durability = "memory",
     wanted: str = "change",
 ) -> View | None:
@@ -338,11 +349,11 @@ async def _change(
     place = _place(store, message_id)
     keys, topic = place.partition.keys, place.topic
     others = [keys.index, keys.errors(message_id)]
-    lane = len(others) + 1 + lanes(topic).index(lane_of(topic, priority)) if priority else 0
+    number = len(others) + 1 + lanes(topic).index(lane) if lane else 0
     answer, reached = await place.partition.run(
         CHANGE,
         [*others, *keys.dues(topic)],
-        [message_id, keys.wake_channel, due, record, fence.record, fence.due_ms, lane],
+        [message_id, keys.wake_channel, due, record, fence.record, fence.due_ms, number],
         asked,
         b"changed",
     )

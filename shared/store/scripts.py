@@ -59,6 +59,10 @@ CANCEL = Script("cancel")
 CHANGE = Script("change")
 REPLAY = Script("replay")
 DELETE_DEAD = Script("delete_dead")
+ADMIT = Script("admit")
+LIMIT = Script("limit")
+FLOW_KEYS = Script("flow_keys")
+TIDY = Script("tidy")
 TRIM = Script("trim")
 RATE = Script("rate")
 PUT_SCHEDULE = Script("put_schedule")
@@ -66,5 +70,5 @@ DELETE_SCHEDULE = Script("delete_schedule")
 FIRE = Script("fire")
 ALL = (
     SCHEDULE, DISPATCH, SETTLE, RENEW, CLAIM, HAND_BACK, LEAVE, GET, CANCEL, CHANGE, REPLAY, TRIM, RATE,
-    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE, DELETE_DEAD,
+    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE, DELETE_DEAD, ADMIT, LIMIT, FLOW_KEYS, TIDY,
 )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.store.entries import Settlement, deferrals_text
-from shared.store.keys import GROUP, Keys, lane_of_stream
+from shared.store.keys import GROUP, Keys, lane_of, lane_of_stream, parse_lane
 from shared.store.scripts import Argument
 
 MOST_BUNDLES = 8
@@ -64,9 +64,20 @@ class Settling:
             self._number_of(one.lease.stream), one.lease.entry_id, one.lease.deliveries, one.message_id, one.outcome,
             self._number_of(self._keys.errors(one.message_id)) if with_errors else 0,
             one.text, one.number,
-            self._number_of(self._keys.due(lane_of_stream(one.lease.stream))) if one.outcome == "retry" else 0,
+            self._number_of(self._keys.due(self._lane(one))) if one.outcome == "retry" else 0,
             one.header if one.outcome == "dead" else f"{one.attempts} {deferrals_text(one)}".rstrip(),
+            0 if one.flow is None else self._number_of_places(one.topic), one.flow or "",
         )  # fmt: skip
+
+    def _lane(self, one: Settlement) -> str:
+        return lane_of(one.topic, parse_lane(lane_of_stream(one.lease.stream))[1], one.flow_key)
+
+    def _number_of_places(self, topic: str) -> int:
+        held, following = self._keys.flow(topic, "held"), self._keys.flow(topic, "next")
+        if held not in self._numbers:
+            self._number_of(held)
+            self._number_of(following)  # right after it
+        return self._numbers[held]
 
     def _number_of(self, key: str) -> int:
         if key not in self._numbers:
@@ -76,7 +87,7 @@ class Settling:
 
 
 def _is_plain(one: Settlement) -> bool:
-    return one.outcome == "finished" and one.lease.deliveries == 1 and not one.errors_exist
+    return one.outcome == "finished" and one.lease.deliveries == 1 and not one.errors_exist and one.flow is None
 
 
 def _by_time(entry_id: str) -> tuple[int, str]:

@@ -79,6 +79,8 @@ class TopicView:
     paused: bool
     overdue: int
     """Due, and not dispatched yet."""
+    limited: int
+    """Of these, those that wait for a place of their flow key."""
     lateness_ms: int
     """Of the oldest that is due and not started; 0 where none is."""
     next_due_ms: int | None
@@ -95,7 +97,7 @@ async def view(store: Store, topic: str) -> TopicView | None:
 async def view_of(store: Store, depth: TopicDepth) -> TopicView:
     """More of a topic of which the depth is known. Raises ``Outage``."""
     topic = depth.topic
-    overdue, latenesses, heads, is_paused = 0, [0], list[int](), False
+    overdue, limited, latenesses, heads, is_paused = 0, 0, [0], list[int](), False
     consumers: dict[str, TopicConsumer] = {}
     with outages():
         for partition in store.partitions:
@@ -104,6 +106,7 @@ async def view_of(store: Store, depth: TopicDepth) -> TopicView:
             for due in keys.dues(topic):
                 overdue += int(await client.zcount(due, "-inf", f"({now_ms + 1}"))
                 heads += [int(score) for _, score in await client.zrange(due, 0, 0, withscores=True)]
+            limited += int(await client.zcard(keys.parked(topic)))
             latenesses += [now_ms - due_ms for due_ms in await _oldest_ready(partition, topic)]
             for stream in keys.streams(topic):
                 for row in await _consumers(partition, stream):
@@ -111,7 +114,7 @@ async def view_of(store: Store, depth: TopicDepth) -> TopicView:
                     before = consumers.get(name, TopicConsumer(name, 0, row["idle"]))
                     consumers[name] = TopicConsumer(name, before.running + row["pending"], min(before.idle_ms, row["idle"]))
             latenesses += [now_ms - head for head in heads]
-    return TopicView(depth, is_paused, overdue, max(latenesses), min(heads, default=None), tuple(consumers.values()))
+    return TopicView(depth, is_paused, overdue, limited, max(latenesses), min(heads, default=None), tuple(consumers.values()))
 
 
 async def _oldest_ready(partition: Partition, topic: str) -> list[int]:

@@ -32,11 +32,11 @@ def test_both_have_the_same_calls() -> None:
 
 def test_every_route_of_the_api_has_a_call() -> None:
     """Who adds a route to producer/routes.py hears of the client here."""
-    from client import dead_letter_calls, health_calls, message_calls, schedule_calls, topic_calls
+    from client import dead_letter_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
 
     described: set[tuple[str, str]] = set()
     for name in calls_of(Client):
-        modules = (dead_letter_calls, health_calls, message_calls, schedule_calls, topic_calls)
+        modules = (dead_letter_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls)
         (module,) = [one for one in modules if name in vars(one)]
         described.add(_sent(getattr(module, name)))
 
@@ -48,10 +48,12 @@ def _sent(describe: object) -> tuple[str, str]:
     assert callable(describe)
     code = describe.__code__  # type: ignore[attr-defined] # a function
     required = code.co_varnames[: code.co_argcount - len(describe.__defaults__ or ())]  # type: ignore[attr-defined] # the same
-    values = {"messages": [], "time": 0, "message": "m", "topic": "{topic}"}
+    values = {"messages": [], "time": 0, "message": "m", "topic": "{topic}", "flow_key": "{flow_key}"}
     call = describe(*(values.get(name, "{id}") for name in required))
     assert isinstance(call, Call)
-    return call.method, re.sub(re.escape("%7Bid%7D"), "{id}", call.path.replace("%7Btopic%7D", "{topic}"))
+    return call.method, re.sub(
+        re.escape("%7Bid%7D"), "{id}", call.path.replace("%7Btopic%7D", "{topic}").replace("%7Bflow_key%7D", "{flow_key}")
+    )
 
 
 async def test_whether_it_is_ready_is_an_answer(kind: str, misbehaving: Misbehaving, api: Api) -> None:

@@ -11,14 +11,14 @@ from shared.store.partition import Store
 from tests.dispatcher.waiting_messages import Waiting
 
 TOPICS = ("alpha", "beta")
+NAMED = {name: TopicSettings(name=name, handler="nobody.asks") for name in TOPICS}
 
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """Two topics beside ``echo``, and small batches."""
-    topics = tuple(TopicSettings(name=name, handler="nobody.asks") for name in TOPICS)
     dispatcher = msgspec.structs.replace(settings.dispatcher, batch_size=10)
-    return msgspec.structs.replace(settings, topics=topics, dispatcher=dispatcher)
+    return msgspec.structs.replace(settings, topics=tuple(NAMED.values()), dispatcher=dispatcher)
 
 
 @pytest.fixture

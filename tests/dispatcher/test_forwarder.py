@@ -14,7 +14,7 @@ from shared.settings import DispatcherSettings, Settings
 from shared.store import topics
 from shared.store.keys import GROUP
 from shared.store.partition import Store
-from tests.dispatcher.conftest import TOPICS
+from tests.dispatcher.conftest import NAMED, TOPICS
 from tests.dispatcher.waiting_messages import Waiting
 
 HOUR_MS = 3_600_000
@@ -22,7 +22,7 @@ HOUR_MS = 3_600_000
 
 def _forwarder(store: Store, **settings: Any) -> Forwarder:
     dispatcher = msgspec.structs.replace(store.settings.dispatcher, **settings)
-    return Forwarder(store.partitions, list(TOPICS), dispatcher)
+    return Forwarder(store.partitions, NAMED, dispatcher)
 
 
 @pytest.mark.leaves("stream", "index")
@@ -239,7 +239,7 @@ async def test_a_redis_that_is_gone_is_an_outage(settings: Settings) -> None:
     store = Store(msgspec.structs.replace(settings, redis=nowhere), "test")
 
     with pytest.raises(Outage):
-        await Forwarder(store.partitions, list(TOPICS), DispatcherSettings()).run_once()
+        await Forwarder(store.partitions, NAMED, DispatcherSettings()).run_once()
 
     await store.close()
 

@@ -16,14 +16,14 @@ from shared.recurrence import Definition, Rule
 from shared.store import firing, schedules
 from shared.store.partition import Store
 from shared.store.schedules import Wanted
-from tests.dispatcher.conftest import TOPICS
+from tests.dispatcher.conftest import NAMED
 from tests.dispatcher.waiting_messages import Waiting
 
 pytestmark = pytest.mark.leaves("schedule", "stream", "index", "due")
 
 
 def _forwarder(store: Store) -> Forwarder:
-    return Forwarder(store.partitions, list(TOPICS), store.settings.dispatcher)
+    return Forwarder(store.partitions, NAMED, store.settings.dispatcher)
 
 
 async def _schedule(store: Store, schedule_id: str, every_ms: int = 60_000, **more: Any) -> None:

@@ -132,6 +132,7 @@ def test_every_route_of_the_api_is_shown() -> None:
             method = re.search(r"-X (\w+)", command)
             plain = re.sub(r"[A-Za-z]+-0-[0-9a-v]{21}|(?<=/schedules/)(?!preview)[^/?]+", "{id}", path)
             plain = re.sub(r"(?<=/topics/)[^/?]+", "{topic}", plain)
+            plain = re.sub(r"(?<=/flow-keys/)[^/?]+", "{flow_key}", plain)
             posts = "--data-binary" in command or " -d " in command
             shown.add((method[1] if method else "POST" if posts else "GET", plain))
 

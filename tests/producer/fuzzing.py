@@ -34,6 +34,7 @@ _BEYOND_DESCRIPTION = re.compile(
     r"|expected header names of|expected a body beside it|expected the next_cursor of an earlier page"
     r"|expected the name of an IANA time zone|expected a local date|expected a cron expression|expected at least a millisecond"
     r"|expected at least 100 ms|expected a rule that has a run to come|expected a time not before start"
+    r"|expected a millisecond to a day"
     r"|does not match If-Match|before the message's expires_at|the same in all zones|expected the ETag of an earlier answer"
 )
 _KEY = re.compile("[!-~]{1,240}")

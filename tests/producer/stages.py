@@ -5,9 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from shared.record import decode_record
+from shared.settings import TopicSettings
 from shared.store.delivery import Deliveries
 from shared.store.due import dispatch
 from shared.store.entries import Entry, Lease, Settlement
+from shared.store.flow import admit
+from shared.store.keys import lanes
 from shared.store.messages import Attempt, DeadHeader, Finished
 from shared.store.partition import Store
 
@@ -25,7 +28,10 @@ class Stages:
 
     async def dispatch(self, topic: str = "echo", limit: int = 100) -> int:
         """Due → stream; how many were moved."""
-        return (await dispatch(self.partition, topic, limit, 1000)).moved
+        settings = TopicSettings(name=topic, handler="nobody.asks")
+        moved = [await dispatch(self.partition, lane, limit, 1000) for lane in lanes(topic)[:-1]]
+        moved.append(await admit(self.partition, settings, lanes(topic)[-1], limit, 1000))
+        return sum(one.moved for one in moved)
 
     async def read(self, topic: str = "echo") -> list[Entry]:
         """Stream → a worker's hands."""
@@ -74,7 +80,8 @@ class Stages:
     async def _settle(self, entry: Entry, outcome: str, **more: object) -> None:
         lease = Lease(entry.stream, entry.entry_id, entry.deliveries)
         message_id = entry.record.split(b" ", 1)[0].decode()
-        settlement = Settlement(lease, message_id, entry.topic, outcome, **more)  # type: ignore[arg-type] # its fields
+        flow_key = decode_record(entry.record).options.flow_key
+        settlement = Settlement(lease, message_id, entry.topic, outcome, flow=entry.flow, flow_key=flow_key, **more)  # type: ignore[arg-type] # its fields
         assert await self.deliveries.settle([settlement], 1000) == [True]
 
     async def close(self) -> None:

@@ -221,7 +221,7 @@ async def test_every_option_is_kept_and_shown(api: Api, redis: Redis, prefix: st
 
     shown = await api.message(told["id"])
     assert {name: shown[name] for name in options} == options
-    ((member, _),) = await members(redis, prefix, "work")
+    ((member, _),) = await members(redis, prefix, "work:limited")
     header = member.split(b"\n", 1)[0].decode()
     assert '"max_attempts":7' in header
     assert '"expires_ms":1906549200000' in header

@@ -48,6 +48,8 @@ CALLS = {
         ("GET", f"/dead-letters/{NONE}", None),
         ("GET", "/topics", None),
         ("GET", "/topics/nobody", None),
+        ("GET", "/topics/nobody/flow-keys", None),
+        ("GET", "/topics/nobody/flow-keys/a", None),
         ("GET", "/schedules", None),
         ("GET", f"/schedules/{NONE}", None),
         ("POST", "/schedules/preview", {}),
@@ -57,6 +59,10 @@ CALLS = {
         ("DELETE", f"/dead-letters/{NONE}", None),
         ("POST", "/topics/nobody/pause", None),
         ("POST", "/topics/nobody/resume", None),
+        ("PUT", "/topics/nobody/flow-keys/a", {"rate": 1}),
+        ("DELETE", "/topics/nobody/flow-keys/a", None),
+        ("POST", "/topics/nobody/flow-keys/a/pause", None),
+        ("POST", "/topics/nobody/flow-keys/a/resume", None),
         ("POST", "/dead-letters/replay", {}),
         ("POST", "/dead-letters/delete", {}),
         ("POST", "/messages/cancel", {}),
@@ -64,6 +70,11 @@ CALLS = {
     ),
 }
 """Calls that need each scope, none of which changes anything."""
+
+
+def _described(path: str) -> str:
+    """A path of those above as the description has it."""
+    return path.replace(NONE, "{id}").replace("nobody", "{topic}").replace("/flow-keys/a", "/flow-keys/{flow_key}")
 
 
 @pytest.fixture
@@ -84,11 +95,7 @@ async def keyed(open_api: OpenApi, settings: Settings, ring: Keyring) -> Api:
 
 def test_every_route_but_health_needs_a_scope_that_is_tried_here() -> None:
     """A route that is added without saying who may call it fails here."""
-    tried = {
-        (method, path.replace(NONE, "{id}").replace("nobody", "{topic}")): scope
-        for scope, calls in CALLS.items()
-        for method, path, _ in calls
-    }
+    tried = {(method, _described(path)): scope for scope, calls in CALLS.items() for method, path, _ in calls}
 
     for route in ROUTES:
         expected = "none" if route.path.startswith("/health") else tried[route.method, path_of(route)]
@@ -319,7 +326,7 @@ async def test_the_description_says_where_a_key_is_needed(api: Api, keyed: Api) 
                     scope
                     for scope, calls in CALLS.items()
                     for one in calls
-                    if (one[0].lower(), one[1].replace(NONE, "{id}").replace("nobody", "{topic}")) == (method, path)
+                    if (one[0].lower(), _described(one[1])) == (method, path)
                 )
                 assert f"`{scope}`" in operation["description"]
                 assert "WWW-Authenticate" in operation["responses"]["401"]["headers"]

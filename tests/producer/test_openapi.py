@@ -81,7 +81,7 @@ async def test_a_request_is_described_as_it_is_validated(api: Api, value: object
     assert answer.status == (202 if valid else 422), answer.content
 
 
-@pytest.mark.leaves("due", "index", "errors", "schedule")
+@pytest.mark.leaves("due", "index", "errors", "schedule", "flow:work:limits")
 async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> None:
     """ "Try it out" succeeds: each described request body is answered with success, and carries the headers described with it."""
     waiting = await api.accepted("/messages", {"topic": "echo", "delay": "1h"})
@@ -95,7 +95,7 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
             for media_type, content in operation.get("requestBody", {"content": {}})["content"].items():
                 example = content["example"]
                 data = (example if isinstance(example, str) else json.dumps(example)).encode()
-                url = path.replace("{id}", ids.get(path, ""))
+                url = path.replace("{id}", ids.get(path, "")).replace("{topic}", "work").replace("{flow_key}", "customer-7")
                 answer = await api.call(method.upper(), url, data=data, headers={"Content-Type": media_type})
                 assert answer.status in {200, 201, 202}, (path, answer.content)
                 described = operation["responses"][str(answer.status)]["headers"]
@@ -117,6 +117,7 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
         ("post", "/schedules/preview", JSON),
         ("put", "/schedules/{id}", JSON),
         ("patch", "/schedules/{id}", JSON),
+        ("put", "/topics/{topic}/flow-keys/{flow_key}", JSON),
     }
 
 

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from shared.settings import RetentionSettings
-from shared.store import accept, dead_letters, due, firing, messages, rates, schedules, scripts
+from shared.settings import LimitSettings, RetentionSettings
+from shared.store import accept, dead_letters, due, firing, flow, messages, rates, schedules, scripts
 from shared.store.chunks import Draft
+from shared.store.flow import Limit as FlowLimit
 from shared.store.rates import Limit
 from shared.store.scripts import Argument, Script
+from tests.store.flowing import Flowing
 from tests.store.stage import HOUR_MS, Call, Stage, dead, finished, id_of, lease_of, retry
 
 
@@ -218,6 +220,45 @@ async def _trim(stage: Stage) -> Scene:
     return _scene(call, [1, 1, 1], [0, 0, 0], {over: "absent", aged: "absent", excess: "absent", kept: "dead"})
 
 
+async def _admit(stage: Stage) -> Scene:
+    """One is in line, and there is a place for it and for one more of two that are due."""
+    flowing = Flowing(stage, key=LimitSettings(rate=2, period_ms=HOUR_MS, concurrency=1))
+    first, second = await flowing.add("a", 2)
+    await flowing.admit()
+    await flowing.finish(*await flowing.read())
+    third, fourth = await flowing.add("b", 2)
+    call = await stage.call_of(lambda store: flow.admit(store.partitions[0], flowing.topic, "alpha:limited", 100, 1000))
+    after = {first: "delivered", second: "ready", third: "ready", fourth: "scheduled"}
+    return _scene(call, 2, 0, after)
+
+
+async def _limit(stage: Stage) -> Scene:
+    flowing = Flowing(stage, key=LimitSettings(concurrency=1))
+    ids = await flowing.add("a", 2)
+    await flowing.admit()
+    await flow.set_limit(stage.store, "alpha", "a", FlowLimit(0, 1_000, 1))
+    call = await stage.call_of(lambda store: flow.set_limit(store, "alpha", "a", FlowLimit(5, 1_000, 0)))
+    return _scene(call, [b"set"], [b"set"], {ids[0]: "ready", ids[1]: "scheduled"})
+
+
+async def _flow_keys(stage: Stage) -> Scene:
+    flowing = Flowing(stage, key=LimitSettings(concurrency=1))
+    ids = await flowing.add("a", 2)
+    await flowing.admit()
+    call = await stage.call_of(lambda store: flow.flow_keys(store, "alpha", "", 10))
+    return _scene(call, 1, 1, {ids[0]: "ready", ids[1]: "scheduled"})
+
+
+async def _tidy(stage: Stage) -> Scene:
+    flowing = Flowing(stage, key=LimitSettings(concurrency=2))
+    ids = await flowing.add("a", 3)
+    await flowing.admit()
+    (entry,) = await flowing.read(1)
+    await stage.client.xdel(entry.stream, entry.entry_id)
+    call = await stage.call_of(lambda store: flow.tidy(store.partitions[0], "alpha"))
+    return _scene(call, 1, 0, {ids[0]: "absent", ids[1]: "ready", ids[2]: "scheduled"})
+
+
 async def _rate(stage: Stage) -> Scene:
     """Spent: a call that is counted cannot be repeated without being counted again, and is not (see ``producer.limits``)."""
     slow = Limit("billing", per_s=0.001, burst=1)
@@ -234,11 +275,15 @@ def _first(answer: Any) -> Any:
     return answer[0]
 
 
+def _second(answer: Any) -> Any:
+    return answer[1]
+
+
 def _taken(answer: Any) -> int:
     return len(answer) - 1
 
 
-_OTHER_DUES = frozenset({"due:alpha:high", "due:alpha:low"})
+_OTHER_DUES = frozenset({"due:alpha:high", "due:alpha:low", "due:alpha:limited", "due:alpha:parked"})
 _OTHER_STREAMS = frozenset({"stream:alpha:high", "stream:alpha:low"})
 _DUES, _STREAMS = _OTHER_DUES | {"due:alpha"}, _OTHER_STREAMS | {"stream:alpha:normal"}
 _OVER = frozenset({"finished", "dead", "dead:records"})
@@ -267,5 +312,9 @@ PLAYS = {
     "delete_schedule": Play(scripts.DELETE_SCHEDULE, _delete_schedule, "ZREM"),
     "fire": Play(scripts.FIRE, _fire(overlaps=False, first=b"fired"), "ZADD", summary=_first),
     "fire skipped": Play(scripts.FIRE, _fire(overlaps=True, first=b"skipped"), "ZADD", summary=_first),
+    "admit": Play(scripts.ADMIT, _admit, "ZREM", summary=_first),
+    "limit": Play(scripts.LIMIT, _limit, "ZREM"),
+    "flow_keys": Play(scripts.FLOW_KEYS, _flow_keys, summary=len),
+    "tidy": Play(scripts.TIDY, _tidy, "ZREM", summary=_second),
     "rate": Play(scripts.RATE, _rate, summary=_room),
 }

@@ -20,7 +20,7 @@ from shared.store import due, firing, messages, schedules
 from shared.store.connect import Client
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease, Settlement
-from shared.store.keys import GROUP, Keys
+from shared.store.keys import GROUP, Keys, lane_of
 from shared.store.partition import Store
 from shared.store.schedules import Schedule, Wanted
 from shared.store.scripts import SCHEDULE, Argument
@@ -95,7 +95,7 @@ class Stage:
             record = encode_record(Record(message_id, 1, "text", body, options))
             arguments += (repr(score_of(message_id)), record)
             ids.append(message_id)
-        await SCHEDULE.run(self.client, [self.keys.due(topic)], arguments)
+        await SCHEDULE.run(self.client, [self.keys.due(lane_of(topic, options.priority, options.flow_key))], arguments)
         return ids
 
     async def overdue(self, count: int = 1, topic: str = "alpha") -> list[str]:
@@ -233,7 +233,14 @@ def lease_of(entry: Entry, deliveries: int = 0) -> Lease:
 
 def finished(entry: Entry, *, retention_ms: int = HOUR_MS, text: str = KEPT, errors_exist: bool = False) -> Settlement:
     return Settlement(
-        lease_of(entry), id_of(entry), entry.topic, "finished", errors_exist=errors_exist, text=text, number=retention_ms
+        lease_of(entry),
+        id_of(entry),
+        entry.topic,
+        "finished",
+        errors_exist=errors_exist,
+        text=text,
+        number=retention_ms,
+        flow=entry.flow,
     )
 
 
@@ -241,11 +248,14 @@ def retry(entry: Entry, *, delay_ms: int = 0, attempts: int = 1, deferrals: int 
     return Settlement(
         lease_of(entry), id_of(entry), entry.topic, "retry",
         text=text or error_text(attempts), number=delay_ms, attempts=attempts, deferrals=deferrals,
+        flow=entry.flow, flow_key=entry.flow,
     )  # fmt: skip
 
 
 def dead(entry: Entry, *, text: str = "", header: str = HEADER) -> Settlement:
-    return Settlement(lease_of(entry), id_of(entry), entry.topic, "dead", text=text or error_text(5), header=header)
+    return Settlement(
+        lease_of(entry), id_of(entry), entry.topic, "dead", text=text or error_text(5), header=header, flow=entry.flow
+    )
 
 
 async def dump(redis: Client, prefix: str) -> dict[str, bytes]:

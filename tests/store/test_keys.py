@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
-from shared.store.keys import LEVELS, Keys, lane_of, lane_of_stream, lanes, parse_lane
+from shared.store.keys import LEVELS, LIMITED, FlowSet, Keys, lane_of, lane_of_stream, lanes, parse_lane
 
 TOPICS = ["echo", "a.b-c_d", "stream", "x" * 64]
 
@@ -14,7 +15,11 @@ TOPICS = ["echo", "a.b-c_d", "stream", "x" * 64]
 def names_of(keys: Keys) -> list[str]:
     fixed = [keys.index, keys.finished, keys.finished_expiry, keys.dead, keys.dead_records, keys.counts]
     fixed += [keys.topics, keys.wake_channel]
-    per_topic = [name for topic in TOPICS for name in (*keys.dues(topic), *keys.streams(topic), keys.parked(topic, "a"))]
+    per_topic = [
+        name
+        for topic in TOPICS
+        for name in (*keys.dues(topic), *keys.streams(topic), *(keys.flow(topic, what) for what in get_args(FlowSet)))
+    ]
     chunks = [keys.idempotency("d"), keys.idempotency("d", 1), keys.idempotency("e")]
     return [*fixed, *per_topic, *chunks, keys.errors("echo-0-1"), keys.errors("echo-0-2"), keys.rate("a"), keys.rate("b")]
 
@@ -39,7 +44,10 @@ def test_a_stream_tells_its_lane(topic: str) -> None:
     found = [lane_of_stream(stream) for stream in Keys("mss", 3).streams(topic)]
 
     assert [parse_lane(lane) for lane in found] == [(topic, level) for level in LEVELS]
-    assert sorted(found) == sorted(lanes(topic)) == sorted(lane_of(topic, level) for level in LEVELS)
+    assert (
+        sorted(found) == sorted(set(lanes(topic)) - {f"{topic}:{LIMITED}"}) == sorted(lane_of(topic, level) for level in LEVELS)
+    )
+    assert lane_of(topic, "high", "a-key") == f"{topic}:{LIMITED}"
     assert lane_of(topic, None) == topic
 
 

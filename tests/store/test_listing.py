@@ -206,7 +206,7 @@ async def test_a_page_looks_at_a_bounded_number_with_a_bounded_number_of_command
     commands = (await redis.info("stats"))["total_commands_processed"] - before
 
     assert (page.views, page.looked_at, page.next_cursor is None) == ([], MOST_LOOKED_AT, False)
-    assert commands < 30
+    assert commands < 40
     assert [len(one) for one in await pages(stage, Filter(label="nowhere", topic="alpha"), 50)] == [0, 0, 0]
 
 

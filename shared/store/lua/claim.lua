@@ -10,13 +10,12 @@
 -- ARGV[9]  latest time to run this, ms. A server that was frozen works off what waits in its sockets in any order: a claim
 --          would come before the renewals that were held up with it, and take what is still running.
 --
--- Returns {'late'} after that time, else {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals, consumer that lost it}, ...}
+-- Returns {'late'} after that time, else {next cursor, {entry id, deliveries, due ms, attempts, record, deferrals, consumer that lost it, flow}, ...}
 -- The cursor is '-' at the end, '(<entry>' after a full page, and a bare entry id where that one is stuck and there is no room.
 --
 -- A plain range with a COUNT: the IDLE filter would walk the whole list.
 --@include entry
 --@include now
---@include release
 
 if now_ms() > tonumber(ARGV[9]) then return {'late'} end
 local rows = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], '+', ARGV[4])
@@ -32,11 +31,10 @@ for _, row in ipairs(rows) do
       reply[1] = row[1]
       break
     end
-    local due, attempts, record, deferrals = entry_fields(KEYS[1], entry)
+    local due, attempts, record, deferrals, flow = entry_fields(KEYS[1], entry)
     if due then
       redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, entry)
-      reply[#reply + 1] = {entry, deliveries + 1, due, attempts, record, deferrals, row[2]}
-      release(string.match(record, '^%S+'))
+      reply[#reply + 1] = {entry, deliveries + 1, due, attempts, record, deferrals, row[2], flow}
       room = room - 1
       if suspect then suspects = suspects - 1 end
     else

@@ -4,7 +4,7 @@
 -- KEYS[6..] due sets of its topic, and then its streams
 -- ARGV[1] message id  ARGV[2] group  ARGV[3] number of due sets
 --
--- Returns {'waiting', score, attempts, record, {errors}}           in its due set
+-- Returns {'waiting', score, attempts, record, {errors}, parked}   in a due set; parked: 1 where it waits for its flow key
 --         {'ready', due ms, attempts, record, {errors}, entry id}   in its stream, held by nobody
 --         {'running', due ms, attempts, record, {errors}, entry id, consumer, deliveries, idle ms}
 --         {'dead', died ms, dead record}   {'finished', what is kept}   {'absent'}
@@ -16,8 +16,10 @@
 
 local id = ARGV[1]
 local last_due = 5 + tonumber(ARGV[3])
-local kind, a, b, c = locate(KEYS[1], slice(KEYS, 6, last_due), id)
-if kind == 'due' then return {'waiting', a, b, c, redis.call('LRANGE', KEYS[5], 0, -1)} end
+local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 6, last_due), id)
+if kind == 'due' then
+  return {'waiting', a, b, c, redis.call('LRANGE', KEYS[5], 0, -1), level_of_key(due_set) == 'parked' and 1 or 0}
+end
 if kind == 'stream' then
   for number = last_due + 1, #KEYS do
     if level_of_key(KEYS[number]) == a then

@@ -10,7 +10,6 @@
 -- Moves: begins with the removal, so a full Redis still drains.
 --@include lease
 --@include entry
---@include release
 
 redis.call('HLEN', KEYS[1])
 for number = 2, #KEYS do redis.call('XLEN', KEYS[number]) end -- all or none: a stream of another type refuses before the first write
@@ -21,7 +20,7 @@ for i = 3, #ARGV, 3 do
   local ours = owner == ARGV[2] and deliveries == tonumber(ARGV[i + 2])
   results[#results + 1] = ours and 1 or 0
   if ours then
-    local due, attempts, record, deferrals = entry_fields(stream, entry)
+    local due, attempts, record, deferrals, flow = entry_fields(stream, entry)
     redis.call('XACK', stream, ARGV[1], entry)
     if due then
       redis.call('XDEL', stream, entry)
@@ -30,12 +29,15 @@ for i = 3, #ARGV, 3 do
         fields[#fields + 1] = 'deferrals'
         fields[#fields + 1] = deferrals
       end
+      if flow then
+        fields[#fields + 1] = 'flow'
+        fields[#fields + 1] = flow
+      end
       fields[#fields + 1] = 'message'
       fields[#fields + 1] = record
       local fresh = redis.call('XADD', stream, '*', unpack(fields))
       local id = string.match(record, '^%S+') or record
       redis.call('HSET', KEYS[1], id, 'stream ' .. string.match(stream, '[^:]+$') .. ' ' .. fresh)
-      release(id)
     end
   end
 end

@@ -3,7 +3,7 @@
 -- KEYS[1] dead  KEYS[2] dead records  KEYS[3] index  KEYS[4..] due sets of its topic
 -- ARGV[1] message id  ARGV[2] wake-up channel  ARGV[3] due time, ms; 0: now
 -- ARGV[4] new record (of the same id); '' keeps it  ARGV[5] the record the caller has seen; '' where any will do
--- ARGV[6..] the level of each due set
+-- ARGV[6..] the lane of each due set
 --
 -- Returns {'replayed', score}   {'absent'} it is no dead letter   {'unreadable'} its record is missing: it stays
 --         {'stale'}             the record is another than the one seen: nothing is written
@@ -22,9 +22,9 @@ if not record or record == '' then return {'unreadable'} end
 if ARGV[5] ~= '' and record ~= ARGV[5] then return {'stale'} end
 if ARGV[4] ~= '' then record = ARGV[4] end
 local score = score_at(id, math.max(tonumber(ARGV[3]), now_ms()))
-local due, level = KEYS[4], level_of(record)
+local due, lane = KEYS[4], lane_of(record)
 for number = 5, #KEYS do
-  if ARGV[number + 2] == level then due = KEYS[number] end
+  if ARGV[number + 2] == lane then due = KEYS[number] end
 end
 local head = head_score(due)
 redis.call('HLEN', KEYS[3])

@@ -1,6 +1,6 @@
 -- schedule: stores new messages in their topics' due sets, all of them or none.
 --
--- KEYS[1..]  due sets, and then, with a time to live, the idempotency record of this chunk
+-- KEYS[1..]  due sets (there may be none), and then, with a time to live, the idempotency record of this chunk
 -- ARGV[1]    wake-up channel
 -- ARGV[2]    time to live of the idempotency record, ms; 0: the request carries no key
 -- ARGV[3]    idempotency record: "<digest> <seed> <accepted ms>"

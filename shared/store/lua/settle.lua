@@ -6,7 +6,7 @@
 -- ARGV[6..]  bundles of deliveries that are over at the first try (finished, delivered once, no errors): what most are
 --   1 number of their stream in KEYS   2 how many: n   3 the first and 4 the last of their entry ids
 --   5 retention, ms; 0 keeps nothing   n entry ids   n message ids   n texts that are kept (JSON), where there is a retention
--- then ten values for each other delivery:
+-- then twelve values for each other delivery:
 --   1 number of its stream in KEYS   2 entry id   3 deliveries   4 message id
 --   5 outcome: finished | retry | dead
 --   6 number of its error list in KEYS, 0 where there is none
@@ -14,6 +14,8 @@
 --   8 finished: retention, ms; retry: delay, ms; dead: errors kept
 --   9 retry: number of its due set in KEYS; else 0
 --  10 retry: attempts spent and, where there are some, deferrals: '2' or '2 5/1790000000000'; dead: first line of the dead record (JSON); else ''
+--  11 number in KEYS of the places that flow keys of its topic hold, and after it of when to look at them; 0: it holds no place
+--  12 its flow key
 --
 -- Returns per delivery: 1 settled; 0 refused, the lease is not this consumer's (any more): nothing is written for it
 --
@@ -24,7 +26,7 @@
 --@include lease
 --@include entry
 --@include finish
---@include release
+--@include flow
 
 local group, consumer, channel = ARGV[1], ARGV[2], ARGV[3]
 local ERRORS_KEPT = 20
@@ -78,7 +80,7 @@ for _ = 1, tonumber(ARGV[5]) do
   at = first_id + count + (retention > 0 and count or 0)
 end
 
-for i = at, #ARGV, 10 do
+for i = at, #ARGV, 12 do
   local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
   local owner, deliveries = lease(stream, group, entry)
   local found = seen[stream] or {}
@@ -89,9 +91,13 @@ for i = at, #ARGV, 10 do
     local one = {
       stream = stream, entry = entry, id = ARGV[i + 3], outcome = ARGV[i + 4],
       errors = KEYS[tonumber(ARGV[i + 5])], text = ARGV[i + 6], number = tonumber(ARGV[i + 7]),
-      due = KEYS[tonumber(ARGV[i + 8])], last = ARGV[i + 9],
+      due = KEYS[tonumber(ARGV[i + 8])], last = ARGV[i + 9], flow = tonumber(ARGV[i + 10]), flow_key = ARGV[i + 11],
     }
     if one.errors then redis.call('LLEN', one.errors) end
+    if one.flow > 0 then
+      redis.call('ZCARD', KEYS[one.flow])
+      redis.call('ZCARD', KEYS[one.flow + 1])
+    end
     if one.outcome == 'retry' then
       one.head, one.score = head_score(one.due), score_at(one.id, now + one.number)
     elseif one.outcome ~= 'dead' and not (one.outcome == 'finished' and one.number) then
@@ -132,7 +138,6 @@ for _, bundle in ipairs(bundles) do
     expiries[#expiries + 1] = expiry
     expiries[#expiries + 1] = bundle.ids[i]
   end
-  for _, id in ipairs(bundle.ids) do release(id) end
 end
 
 local function forget(one)
@@ -176,7 +181,7 @@ end
 
 for _, one in ipairs(held) do
   outcomes[one.outcome](one)
-  release(one.id)
+  if one.flow > 0 then release(KEYS[one.flow], KEYS[one.flow + 1], one.flow_key, one.id, channel, now) end
 end
 if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
 if #kept > 0 then

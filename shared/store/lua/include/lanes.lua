@@ -1,6 +1,7 @@
 -- slice(keys, first, last): those of a list.
 -- level_of_key(key): the priority level of a stream's key.
--- level_of(record): the priority level that a record asks for: where it asks for one, that is the first of its options.
+-- level_of(record), flow_key_of(record): what a record asks for, '' for no flow key. These are the first of its options.
+-- lane_of(record): the lane that it waits in: `limited` with a flow key, else that of its level.
 local function slice(keys, first, last)
   return {unpack(keys, first, last)}
 end
@@ -10,5 +11,15 @@ local function level_of_key(key)
 end
 
 local function level_of(record)
-  return string.match(record, '^%S+ v2 %d+ %S+ {"priority":"(%a+)"') or 'normal'
+  local level = string.match(record, '^%S+ v2 %d+ %S+ {"priority":"(%a+)"')
+  return (level == 'high' or level == 'low') and level or 'normal'
+end
+
+local function flow_key_of(record)
+  return string.match(record, '^%S+ v2 %d+ %S+ {"flow_key":"([!-~]+)"')
+    or string.match(record, '^%S+ v2 %d+ %S+ {"priority":"%a+","flow_key":"([!-~]+)"') or ''
+end
+
+local function lane_of(record)
+  return flow_key_of(record) ~= '' and 'limited' or level_of(record)
 end

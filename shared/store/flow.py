@@ -1,0 +1,136 @@
+"""Flow control: what is let through of a topic and of each flow key, and what waits for a place."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from shared.settings import LimitSettings, TopicSettings
+from shared.store.due import Dispatched
+from shared.store.keys import GROUP, LIMITED, parse_lane
+from shared.store.outage import outages
+from shared.store.partition import Partition, Store
+from shared.store.placing import partition_of
+from shared.store.scripts import ADMIT, FLOW_KEYS, LIMIT, TIDY
+
+TIDY_COUNT = 500
+"""Places looked at by one script."""
+
+
+def is_limited(topic: TopicSettings, lane: str) -> bool:
+    """Whether what is due in a lane has to be admitted, and is not just dispatched."""
+    return topic.limit.any or parse_lane(lane)[1] == LIMITED
+
+
+async def admit(partition: Partition, topic: TopicSettings, lane: str, limit: int, max_stream_length: int) -> Dispatched:
+    """Moves at most ``limit`` due messages of a lane to their streams, as far as limits let them. Raises ``Outage``."""
+    keys, name = partition.keys, topic.name
+    moved, next_ms, now_ms, full = await ADMIT.run(
+        partition.client,
+        [
+            keys.due(lane), keys.index, keys.parked(name), keys.flow(name, "line"), keys.flow(name, "held"),
+            keys.flow(name, "log"), keys.flow(name, "next"), keys.flow(name, "limits"), keys.flow(name, "logs"),
+            *keys.streams(name),
+        ],
+        [limit, max_stream_length, GROUP, _text(topic.limit), _text(topic.flow_key_limit)],
+    )  # fmt: skip
+    return Dispatched(moved, next_ms if next_ms >= 0 else None, now_ms, bool(full))
+
+
+def _text(limit: LimitSettings) -> str:
+    """As the scripts take it: not paused."""
+    return f"{limit.rate} {limit.period_ms} {limit.concurrency} 0"
+
+
+async def tidy(partition: Partition, topic: str) -> int:
+    """Gives back the places of messages that are in no stream any more. Returns how many. Raises ``Outage``."""
+    keys, after, total = partition.keys, b"", 0
+    while True:
+        after, given_back = await TIDY.run(
+            partition.client,
+            [keys.index, keys.flow(topic, "held"), keys.flow(topic, "next"), *keys.streams(topic)],
+            [after, TIDY_COUNT, keys.wake_channel],
+        )
+        total += int(given_back)
+        if not after:
+            return total
+
+
+class FlowKey(Struct, frozen=True):
+    """A flow key as it is at one moment."""
+
+    flow_key: str
+    rate: int
+    period_ms: int
+    concurrency: int
+    paused: bool
+    own: bool
+    """Whether the limits are its own, and not those of its topic's settings."""
+    held: int
+    """Messages that were let through and are not over: ready or running."""
+    waiting: int
+    """Due messages that wait for a place; those cancelled meanwhile are among them until their turn comes."""
+    recent: int
+    """Messages let through within the last period."""
+
+
+class Limit(NamedTuple):
+    """What a flow key may do; 0 is no limit."""
+
+    rate: int
+    period_ms: int
+    concurrency: int
+
+
+def place(store: Store, topic: str, flow_key: str) -> Partition:
+    """Where the messages of a flow key lie: all in one partition, so that one script can count them."""
+    return store.partitions[placed(store.settings.all_topics()[topic], flow_key, len(store.partitions))]
+
+
+def placed(topic: TopicSettings, flow_key: str | None, partitions: int) -> int:
+    """The number of that partition. A topic with a limit lies in one as a whole."""
+    return partition_of(topic.name if topic.limit.any else f"{topic.name} {flow_key}", partitions)
+
+
+async def get(store: Store, topic: str, flow_key: str) -> FlowKey:
+    """Also one that nobody has used. Raises ``Outage``."""
+    (found,) = await _look(store, place(store, topic, flow_key), topic, flow_key, 0)
+    return found
+
+
+async def flow_keys(store: Store, topic: str, after: str, limit: int) -> list[FlowKey]:
+    """Those with limits of their own, held places or waiting messages, in the order of their bytes. Raises ``Outage``."""
+    found = {one.flow_key: one for partition in store.partitions for one in await _look(store, partition, topic, after, limit)}
+    return [found[flow_key] for flow_key in sorted(found)[:limit]]
+
+
+async def _look(store: Store, partition: Partition, topic: str, after: str, limit: int) -> list[FlowKey]:
+    keys = partition.keys
+    with outages():
+        rows = await FLOW_KEYS.run(
+            partition.client,
+            [keys.flow(topic, "limits"), keys.flow(topic, "held"), keys.flow(topic, "line"), keys.flow(topic, "log")],
+            [after, limit, _text(store.settings.all_topics()[topic].flow_key_limit)],
+        )
+    return [FlowKey(name.decode(), *numbers[:3], *map(bool, numbers[3:5]), *numbers[5:]) for name, *numbers in rows]
+
+
+async def set_limit(store: Store, topic: str, flow_key: str, limit: Limit | None) -> None:
+    """Limits of its own; ``None``: those of its topic's settings again. Raises ``Outage``."""
+    await _set(store, topic, flow_key, "default" if limit is None else f"{limit.rate} {limit.period_ms} {limit.concurrency}", "")
+
+
+async def pause(store: Store, topic: str, flow_key: str, *, paused: bool) -> None:
+    """While it is paused none of its messages is let through. Raises ``Outage``."""
+    await _set(store, topic, flow_key, "", "1" if paused else "0")
+
+
+async def _set(store: Store, topic: str, flow_key: str, limit: str, paused: str) -> None:
+    partition = place(store, topic, flow_key)
+    keys = partition.keys
+    await LIMIT.run(
+        partition.client,
+        [keys.flow(topic, "limits"), keys.flow(topic, "next")],
+        [flow_key, keys.wake_channel, limit, paused],
+    )

@@ -1,0 +1,70 @@
+-- Flow control: how many messages of a flow key are let through. Needs include/scores. A key is a text without spaces; '' stands
+-- for the whole topic. What belongs to a key lies in sets whose members all have the score 0, so that they are sorted by their
+-- bytes, and those of a key stand together: '<key> ' is where they begin and '<key>!' where they have ended.
+--
+-- count_of(set, key): how many members a key has.
+-- first_of(set, key, skip): its first member, after `skip` others; nil where there is none.
+-- is_before(a, b): whether a text comes before another by its bytes, which Lua compares by the server's locale.
+-- limits_of(set, key, default): rate, period (ms), concurrency, 1 where it is paused. A rate or concurrency of 0 is no limit.
+-- wait_of(held, log, key, limits, now): nil where one more may go now; else when (ms) to ask again, 'inf' for after a release.
+-- release(held, next, key, id, channel, now): gives the place of a message back; who waits for one is looked at again.
+local function count_of(set, key)
+  return redis.call('ZLEXCOUNT', set, '[' .. key .. ' ', '(' .. key .. '!')
+end
+
+local function first_of(set, key, skip)
+  return redis.call('ZRANGEBYLEX', set, '[' .. key .. ' ', '(' .. key .. '!', 'LIMIT', skip or 0, 1)[1]
+end
+
+local function is_before(a, b)
+  for at = 1, math.min(#a, #b) do
+    local one, other = string.byte(a, at), string.byte(b, at)
+    if one ~= other then return one < other end
+  end
+  return #a < #b
+end
+
+local function parse_limits(text)
+  local rate, period, concurrency, paused = string.match(text, '(%d+) (%d+) (%d+) (%d)$')
+  return {rate = tonumber(rate), period = tonumber(period), concurrency = tonumber(concurrency), paused = paused == '1'}
+end
+
+local function limits_of(set, key, default)
+  local own = first_of(set, key)
+  if not own then return parse_limits(default) end
+  if not string.find(own, ' default ', 1, true) then return parse_limits(own) end
+  local found = parse_limits(default)
+  found.paused = string.sub(own, -1) == '1'
+  return found
+end
+
+local function millisecond(ms)
+  return string.format('%015d', ms)
+end
+
+local function wait_of(held, log, key, limits, now)
+  if limits.paused then return 'inf' end
+  if limits.concurrency > 0 and (key == '' and redis.call('ZCARD', held) or count_of(held, key)) >= limits.concurrency then
+    return 'inf'
+  end
+  if limits.rate == 0 then return nil end
+  local recent = redis.call('ZLEXCOUNT', log, '[' .. key .. ' ' .. millisecond(math.max(0, now - limits.period + 1)), '(' .. key .. '!')
+  if recent < limits.rate then return nil end
+  local oldest = first_of(log, key, count_of(log, key) - limits.rate)
+  return tonumber(string.match(oldest, '^%S* (%d+)')) + limits.period
+end
+
+local function look_now(next_key, key, channel, now)
+  redis.call('ZADD', next_key, now, key)
+  local topic = string.match(next_key, '}:flow:(.+):next$')
+  for _, lane in ipairs(key == '' and {'', ':high', ':low', ':limited'} or {':limited'}) do
+    redis.call('PUBLISH', channel, topic .. lane .. ' ' .. string.format('%d', now))
+  end
+end
+
+local function release(held, next_key, key, id, channel, now)
+  if redis.call('ZREM', held, key .. ' ' .. id) == 0 then return end
+  for _, waiting in ipairs(key == '' and {''} or {key, ''}) do
+    if redis.call('ZSCORE', next_key, waiting) == 'inf' then look_now(next_key, waiting, channel, now) end
+  end
+end
