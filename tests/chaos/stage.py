@@ -23,6 +23,8 @@ from tests.system.service import ROOT, Process
 
 PREFIX = "chaos"
 TOPICS = ("chaos", "chaos-async")
+FLOW_KEYS = ("a", "b", "c")
+FLOW_KEY_LIMIT = {"Concurrency": 4, "Rate": 20, "PeriodMs": 500}
 SERVICES = ("producer", "dispatcher", "consumers")
 DEADLINE_MS = 1500
 LEASE_MS = 1000
@@ -101,7 +103,7 @@ class Stage:
 
     def _environment(self, port: int) -> dict[str, str]:
         topics = [
-            {"Name": name, "Handler": "tests.chaos.handlers", "DeadlineMs": DEADLINE_MS}
+            {"Name": name, "Handler": "tests.chaos.handlers", "DeadlineMs": DEADLINE_MS, "FlowKeyLimit": FLOW_KEY_LIMIT}
             for name in TOPICS
         ]  # fmt: skip
         return {

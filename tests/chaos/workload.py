@@ -14,7 +14,7 @@ from msgspec import json, to_builtins
 from shared.store.keys import LEVELS
 from tests.chaos.history import AnyEvent, Call, Operation, Order
 from tests.chaos.process import true_us
-from tests.chaos.stage import TOPICS, Stage
+from tests.chaos.stage import FLOW_KEYS, TOPICS, Stage
 
 CALL_S = 8.0
 """A caller gives up on an answer after this long."""
@@ -100,6 +100,8 @@ class Caller:
         }
         if self._random.random() < 0.4:
             item["priority"] = self._random.choice(LEVELS)
+        if self._random.random() < 0.3:
+            item["flow_key"] = self._random.choice(FLOW_KEYS)
         return item | ({"expires_at": expires_us // 1000} if expires_us else {})
 
     async def _cancel(self) -> None:
