@@ -30,12 +30,12 @@ class Face:
             return await asyncio.to_thread(method, *args, **options)
         return await method(*args, **options)
 
-    async def items(self, name: str, **options: Any) -> list[Any]:
+    async def items(self, name: str, *args: Any, **options: Any) -> list[Any]:
         """All that the list of that name gives."""
         method = getattr(self._client, name)
         if isinstance(self._client, Client):
-            return await asyncio.to_thread(lambda: list(method(**options)))
-        return [item async for item in method(**options)]
+            return await asyncio.to_thread(lambda: list(method(*args, **options)))
+        return [item async for item in method(*args, **options)]
 
 
 @asynccontextmanager

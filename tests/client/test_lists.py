@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from client import NotFound
+from client import Invalid, NotFound
 from client.message_calls import list_messages
 from tests.client.faces import Face
 from tests.producer.stages import Stages
 
-pytestmark = pytest.mark.leaves("due", "index", "finished", "idempotency", "stream", "dead", "errors", "paused")
+pytestmark = pytest.mark.leaves("due", "index", "finished", "idempotency", "stream", "dead", "errors", "paused", "flow:")
 
 AT = datetime(2035, 1, 31, 9, tzinfo=UTC)
 
@@ -89,3 +89,28 @@ async def test_topics_are_looked_at_paused_and_resumed(face: Face) -> None:
     assert (await face.call("resume_topic", "work")).paused is False
     with pytest.raises(NotFound):
         await face.call("get_topic", "nobody")
+
+
+async def test_flow_keys_get_limits_and_are_paused(face: Face) -> None:
+    """What each may do and holds, one by one and as a list in pages."""
+    limited = await face.call("set_flow_limit", "work", "customer/7", rate=10, period=timedelta(seconds=2), concurrency=3)
+    assert (limited.rate, limited.period, limited.concurrency, limited.own_limit) == (10, "2s", 3, True)
+    assert (await face.call("pause_flow_key", "work", "customer/7")).paused is True
+    assert (await face.call("resume_flow_key", "work", "customer/7")).paused is False
+    await face.call("set_flow_limit", "work", "b", concurrency=1)
+
+    assert [one.flow_key for one in await face.items("list_flow_keys", "work", page_size=1)] == ["b", "customer/7"]
+    found = await face.call("get_flow_key", "work", "customer/7")
+    assert (found.running, found.waiting, found.recent) == (0, 0, 0)
+    gone = await face.call("unset_flow_limit", "work", "customer/7")
+    assert (gone.rate, gone.own_limit) == (None, False)
+    with pytest.raises(Invalid, match="rate"):
+        await face.call("set_flow_limit", "work", "b", period=1)
+
+
+async def test_a_message_has_a_priority_that_can_be_changed(face: Face) -> None:
+    """When it is made, and while it waits."""
+    made = await face.call("schedule", "work", delay="1d", priority="high")
+
+    assert (await face.call("get", made.id)).priority == "high"
+    assert (await face.call("change", made.id, priority="low")).priority == "low"
