@@ -16,6 +16,7 @@ wrongly dead          a dead letter whose attempts were not spent and that nobod
 unsettled             still waiting or running at the end, when all had been given the time
 refused               an answer that no call should get: an error of the service's own, or the refusal of a right request
 leftover              a key that is there at the end, when every message is settled
+crowded               more messages of a flow key run at once than its limit allows
 
 An unanswered call, or one answered with 503, may or may not have taken effect, or take effect later.
 
@@ -29,6 +30,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import pairwise
 
+from tests.chaos.crowding import judge_crowding
 from tests.chaos.due import judge_due
 from tests.chaos.ends import judge_cancelling, judge_end
 from tests.chaos.excuses import forgotten
@@ -49,6 +51,7 @@ def judge(history: History) -> Verdict:
     _judge_shared_ids(line, verdict)
     for leftover in line.leftovers:
         verdict.violate("leftover", "", f"{leftover.key}: {leftover.content}")
+    judge_crowding(line, verdict)
     verdict.runs = len(line.runs)
     return verdict
 

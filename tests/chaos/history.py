@@ -131,6 +131,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """How long a handler may run."""
     lease_us: int
     """How long a worker that says nothing keeps what it holds."""
+    flow_concurrency: int = 0
+    """How many messages of a flow key may run at once; 0: not judged."""
 
 
 class History(msgspec.Struct, frozen=True):

@@ -76,6 +76,9 @@ BUGS: dict[str, tuple[Change, ...]] = {
     "fired-again": (  # whoever saw an occurrence may make it, also when another has made it meanwhile
         Change(f"{_LUA}/fire.lua", "if by_rule and tonumber(planned) ~= tonumber(ARGV[5]) then return {'stale'} end\n", ""),
     ),
+    "crowded": (  # a flow key has as many places as it asks for
+        Change(f"{_LUA}/include/flow.lua", "if limits.concurrency > 0 and", "if false and"),
+    ),
     "early": (  # dispatched up to 40 ms before its time
         Change(f"{_LUA}/dispatch.lua", "string.format('%d', now + 1)", "string.format('%d', now + 41)"),
     ),

@@ -22,7 +22,18 @@ from tests.chaos.history import AnyEvent, Fault, Final, History, Leftover, Rules
 from tests.chaos.plan import QUIET_S, Planned
 from tests.chaos.process import true_us
 from tests.chaos.recurring import Recurring
-from tests.chaos.stage import DEADLINE_MS, LEASE_MS, MAX_ATTEMPTS, PREFIX, RETRY_JITTER, RETRY_MS, TOPICS, Shape, Stage
+from tests.chaos.stage import (
+    DEADLINE_MS,
+    FLOW_KEY_LIMIT,
+    LEASE_MS,
+    MAX_ATTEMPTS,
+    PREFIX,
+    RETRY_JITTER,
+    RETRY_MS,
+    TOPICS,
+    Shape,
+    Stage,
+)
 from tests.chaos.workload import Caller
 from tests.support.waiting import eventually
 
@@ -118,6 +129,7 @@ class Run:
             retry_us=tuple(shortest_us * 2**number for number in range(MAX_ATTEMPTS)),
             deadline_us=DEADLINE_MS * 1000,
             lease_us=LEASE_MS * 1000,
+            flow_concurrency=FLOW_KEY_LIMIT["Concurrency"],
         )
         (self.folder / RULES).write_bytes(msgspec.json.encode(rules))
         about = About(self.seed, self.seconds, self.shape.form, self.shape.appendfsync, self.shape.durability)

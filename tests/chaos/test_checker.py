@@ -51,6 +51,23 @@ PLANTED: dict[Kind, Planted] = {
     ),
     "unsettled": Planted((schedule(), run(1), final("running")), (schedule(), run(1), DELIVERED)),
     "refused": Planted((schedule(status=500), DELIVERED, run(1)), (schedule(status=503), DELIVERED, run(1))),
+    "crowded": Planted(
+        (
+            schedule(refs=("m@a", "n@a")),
+            run(1, 1, ref="m@a"),
+            run(1.5, 1, ref="n@a"),
+            final("delivered", "m@a"),
+            final("delivered", "n@a"),
+        ),
+        (
+            schedule(refs=("m@a", "n@b")),
+            run(1, 1, ref="m@a"),
+            run(1.5, 1, ref="n@b"),
+            final("delivered", "m@a"),
+            final("delivered", "n@b"),
+        ),
+        {"flow_concurrency": 1},
+    ),
     "leftover": Planted((schedule(), run(1), DELIVERED, leftover("chaos:{0}:errors:x")), (schedule(), run(1), DELIVERED)),
 }
 

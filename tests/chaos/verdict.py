@@ -8,7 +8,7 @@ from typing import Literal
 
 Kind = Literal[
     "lost", "early", "overlap", "repeated", "duplicate", "attempts", "ran though cancelled", "strange", "contradiction", "unsafe",
-    "wrongly dead", "unsettled", "refused", "leftover",
+    "wrongly dead", "unsettled", "refused", "leftover", "crowded",
 ]  # fmt: skip
 """Ways to break a promise; ``tests.chaos.checker`` says what each means."""
 

@@ -65,7 +65,7 @@ class Caller:
 
     async def _schedule(self) -> None:
         size = self._random.choice(SIZES)
-        refs = tuple(f"{self._name}-{next(self._refs)}" for _ in range(size))
+        refs = tuple(f"{self._name}-{next(self._refs)}{self._flow_key()}" for _ in range(size))
         (order,) = self._random.choices([order for _, order in ORDERS], [share for share, _ in ORDERS])
         if size > 5 and order.kill_runs + order.hang_attempts > 0:  # a herd of those would leave no worker alive
             order = Order()
@@ -92,16 +92,22 @@ class Caller:
                 return
             await asyncio.sleep(self._random.uniform(0.1, 0.4))
 
+    def _flow_key(self) -> str:
+        """Of one in three messages: what stands behind its name, ``@<topic>.<flow key>``."""
+        return f"@{self._random.choice(TOPICS)}.{self._random.choice(FLOW_KEYS)}" if self._random.random() < 0.3 else ""
+
     def _item(self, ref: str, order: Order, due_us: int, expires_us: int) -> dict[str, Any]:
+        _, _, flow_key = ref.partition("@")
+        topic, _, name = flow_key.partition(".")
         item: dict[str, Any] = {
-            "topic": self._random.choice(TOPICS),
+            "topic": topic or self._random.choice(TOPICS),
             "body": {"ref": ref, "order": to_builtins(order)},
             "deliver_at": due_us // 1000,
         }
         if self._random.random() < 0.4:
             item["priority"] = self._random.choice(LEVELS)
-        if self._random.random() < 0.3:
-            item["flow_key"] = self._random.choice(FLOW_KEYS)
+        if name:
+            item["flow_key"] = name
         return item | ({"expires_at": expires_us // 1000} if expires_us else {})
 
     async def _cancel(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 
+import msgspec
 import pytest
 
+from shared.record import Options, RetryOptions
 from shared.settings import LimitSettings
 from shared.store import flow, messages
 from shared.store.flow import Limit
@@ -268,6 +270,28 @@ async def test_a_stranger_s_members_go_like_any_other(stage: Stage) -> None:
     await stage.client.zadd(stage.keys.due("alpha:limited"), {member: 1 + number for number, member in enumerate(strange)})
 
     assert (await flowing.admit()).moved == len(strange)
+
+
+async def test_a_flow_key_is_read_whatever_else_a_record_asks_for(stage: Stage) -> None:
+    """In every combination that the store writes: none has a limit of its own by mistake."""
+    flowing = Flowing(stage, key=LimitSettings(concurrency=1))
+    first_ms = await stage.now_ms() - 10_000
+    others = [
+        Options(),
+        Options(expires_ms=first_ms + HOUR_MS),
+        Options(retry=RetryOptions(max_attempts=2), labels=("flow_key",), headers={"a": "b"}),
+        Options(content_type="text/csv", deadline_ms=5, trace="00-0-0-01"),
+    ]
+    ids: list[str] = []
+    for priority in (None, "high", "low"):
+        for one in others:
+            options = msgspec.structs.replace(one, flow_key="a/'{}[%d]:~", priority=priority)
+            ids += await stage.add(first_ms + len(ids), options=options)
+
+    await flowing.admit()
+
+    assert await flowing.ready() == ids[:1]
+    assert [one.flow_key for one in await flow.flow_keys(stage.store, "alpha", "", 10)] == ["a/'{}[%d]:~"]
 
 
 async def test_many_dispatchers_let_no_more_through_than_one(stage: Stage) -> None:

@@ -16,8 +16,8 @@ local function level_of(record)
 end
 
 local function flow_key_of(record)
-  return string.match(record, '^%S+ v2 %d+ %S+ {"flow_key":"([!-~]+)"')
-    or string.match(record, '^%S+ v2 %d+ %S+ {"priority":"%a+","flow_key":"([!-~]+)"') or ''
+  return string.match(record, '^%S+ v2 %d+ %S+ {"flow_key":"([^"]+)"')
+    or string.match(record, '^%S+ v2 %d+ %S+ {"priority":"%a+","flow_key":"([^"]+)"') or ''
 end
 
 local function lane_of(record)
