@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from redis.asyncio.client import PubSub
-
-from shared.errors import Outage
 from shared.settings import RetentionSettings
 from shared.store.keys import GROUP, parse_lane
-from shared.store.outage import outages
-from shared.store.partition import SILENCE_S, Partition
+from shared.store.partition import Partition
 from shared.store.scripts import DISPATCH, TRIM
+from shared.store.subscription import Subscription
 
 
 class Dispatched(NamedTuple):
@@ -34,44 +31,19 @@ class WakeUps:
     """The subscription to a partition's wake-up channel. Nothing relies on a notification arriving."""
 
     def __init__(self, partition: Partition) -> None:
-        self._partition = partition
-        self._subscription: PubSub | None = None
-        self._asked = False
+        self._subscription = Subscription(partition.listening, partition.keys.wake_channel)
 
     async def next(self) -> tuple[str, int] | None:
         """Lane and due time (ms) of a message that became its lane's earliest; ``None`` after a silence.
 
         Raises ``Outage``; the next call subscribes anew.
         """
-        try:
-            with outages():
-                return await self._next()
-        except Outage:
-            await self.close()
-            raise
-
-    async def _next(self) -> tuple[str, int] | None:
-        if self._subscription is None:
-            self._subscription = self._partition.listening.pubsub()
-            await self._subscription.subscribe(self._partition.keys.wake_channel)
-            self._asked = False
-        message = await self._subscription.get_message(timeout=SILENCE_S)
-        if message is None:
-            if self._asked:
-                raise Outage("timeout", "the wake-up subscription gives no sign of life")
-            self._asked = True
-            await self._subscription.ping()
-            return None
-        self._asked = False
-        if message["type"] != "message":
-            return None
-        lane, _, due = message["data"].decode(errors="replace").rpartition(" ")
+        told = await self._subscription.next()
+        lane, _, due = (told or b"").decode(errors="replace").rpartition(" ")
         return (lane, int(due)) if due.isdecimal() else None  # a stranger's word on the channel is nothing
 
     async def close(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            await subscription.aclose()  # type: ignore[no-untyped-call] # the library leaves it untyped
+        await self._subscription.close()
 
 
 class Trimmed(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shared.errors import Outage
-from shared.store import due
+from shared.store import subscription
 from shared.store.accept import schedule
 from shared.store.chunks import Draft
 from shared.store.due import WakeUps
@@ -107,14 +107,14 @@ async def test_a_killed_connection_is_an_outage_and_then_heals(store: Store, wai
 
 async def test_silence_gets_a_ping(store: Store, waiting: Waiting, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch) -> None:
     """A silent subscription is asked for a sign of life, gives one, and goes on, as often as needed."""
-    monkeypatch.setattr(due, "SILENCE_S", 0.01)
+    monkeypatch.setattr(subscription, "SILENCE_S", 0.01)
     channel = store.partitions[0].keys.wake_channel
 
     for _ in range(3):
         assert await wake_ups.next() is None
-        assert wake_ups._asked is True
+        assert wake_ups._subscription._asked is True
         assert await wake_ups.next() is None  # the answer
-        assert wake_ups._asked is False
+        assert wake_ups._subscription._asked is False
 
     await waiting.redis.publish(channel, "alpha 42")
     assert await wake_ups.next() == ("alpha", 42)
@@ -124,7 +124,7 @@ async def test_a_subscription_that_gives_no_sign_of_life_is_given_up(
     store: Store, waiting: Waiting, wake_ups: WakeUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that answers no ping is an outage; when it answers again, so does the next subscription."""
-    monkeypatch.setattr(due, "SILENCE_S", 0.05)
+    monkeypatch.setattr(subscription, "SILENCE_S", 0.05)
 
     async def silent() -> None:
         for _ in range(3):
