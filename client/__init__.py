@@ -45,6 +45,7 @@ from client.errors import (
     Unavailable,
     Unreachable,
 )
+from client.event_answers import Event
 from client.fields import Durability, Duration, NewMessage, RetryOptions, Template, Time
 from client.retry import Retry
 from client.schedule_answers import Run, RunMade, Runs, Schedule, ScheduleDeleted, ScheduledMessage
@@ -64,6 +65,7 @@ __all__ = [
     "Duration",
     "EchoAccepted",
     "Error",
+    "Event",
     "Failed",
     "FlowKey",
     "Health",

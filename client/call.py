@@ -33,7 +33,7 @@ class Call(Generic[Answered]):
     """Whether a repeat is harmless where the first try may have been done. Where it surely was not, every call is repeated."""
     content: bytes | None = None
     """JSON."""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     also: int = 200
     """A status beside those of success that comes with an answer too."""

@@ -10,9 +10,11 @@ from typing import Generic, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from client import dead_letter_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
+from client import dead_letter_calls, event_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
 from client.answers import Page
 from client.call import Answered, Call, after
+from client.event_answers import Event
+from client.event_stream import SILENCE_S, Stream
 from client.exchange import FAILURES, Exchange, Outcome
 from client.fields import Durability
 from client.retry import Retry
@@ -52,6 +54,20 @@ class _Listed(Generic[Arguments, Item]):
                 call = after(call, page)
 
         return items
+
+
+class _Streamed(Generic[Arguments]):
+    """A stream as a method: it gives what comes, for ever."""
+
+    def __init__(self, describe: Callable[Arguments, Call[Event]]) -> None:
+        self._describe = describe
+
+    def __get__(self, client: Client, _: type[Client]) -> Callable[Arguments, Iterator[Event]]:
+        @wraps(self._describe)
+        def events(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Iterator[Event]:
+            yield from client.stream(self._describe(*args, **kwargs))
+
+        return events
 
 
 class Client:
@@ -113,6 +129,7 @@ class Client:
     unset_flow_limit = _Sent(flow_calls.unset_flow_limit)
     pause_flow_key = _Sent(flow_calls.pause_flow_key)
     resume_flow_key = _Sent(flow_calls.resume_flow_key)
+    events = _Streamed(event_calls.events)
     health = _Sent(health_calls.health)
     live = _Sent(health_calls.live)
     ready = _Sent(health_calls.ready)
@@ -129,6 +146,26 @@ class Client:
             if wait_s is None:
                 return exchange.answer
             time.sleep(wait_s)
+
+    def stream(self, call: Call[Event]) -> Iterator[Event]:
+        """Connects as often as it takes, until that fails too often."""
+        stream, request = Stream(call, self._target.retry), self._target.request(call, SILENCE_S)
+        while True:
+            outcome: Outcome | None = None
+            try:
+                with self._http.stream(**request) as response:
+                    if response.is_success:
+                        for event in stream.opened(response):
+                            yield event
+                        for data in response.iter_bytes():
+                            for event in stream.read(data):
+                                yield event
+                    else:
+                        response.read()
+                        outcome = response
+            except FAILURES as failure:
+                outcome = failure
+            time.sleep(stream.wait_s(outcome))
 
     def close(self) -> None:
         """Closes its connections."""

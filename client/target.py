@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypedDict
 
+import httpx2
+
 from client.call import DURABILITY, Answered, Call
 from client.fields import Durability
 from client.retry import Retry
@@ -19,10 +21,10 @@ class Request(TypedDict):
 
     method: str
     url: str
-    params: Mapping[str, str] | None
+    params: Mapping[str, str | tuple[str, ...]] | None
     headers: Mapping[str, str]
     content: bytes | None
-    timeout: float
+    timeout: float | httpx2.Timeout
 
 
 class Target:
@@ -39,8 +41,8 @@ class Target:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._of_changes = {} if durability is None else {DURABILITY: durability}
 
-    def request(self, call: Call[Answered]) -> Request:
-        """The same at every try."""
+    def request(self, call: Call[Answered], silence_s: float = 0.0) -> Request:
+        """The same at every try. ``silence_s``: how long at least it may be silent."""
         headers = {**self._headers, **(self._of_changes if call.changes else {}), **call.headers}
         if call.content is not None:
             headers["Content-Type"] = "application/json"
@@ -50,5 +52,5 @@ class Target:
             params=call.query or None,
             headers=headers,
             content=call.content,
-            timeout=self._timeout_s,
+            timeout=httpx2.Timeout(self._timeout_s, read=max(self._timeout_s, silence_s)),
         )

@@ -7,9 +7,11 @@ import time
 
 import msgspec
 
+from consumers.happenings import started
 from consumers.message import Message
 from consumers.registry import Handler
 from shared.clock import RedisClock
+from shared.events import UNHEARD, Outbox
 from shared.policy import Policy
 from shared.record import Record
 from shared.store.entries import Entry, Lease
@@ -33,6 +35,9 @@ class Delivery(msgspec.Struct, eq=False):
     started_ms: int = 0
     lost: bool = False
     """Whether Redis has said that the lease is another's."""
+    worker: str = ""
+    events: Outbox = UNHEARD
+    """Those of its partition."""
     _ending: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     @property
@@ -48,6 +53,8 @@ class Delivery(msgspec.Struct, eq=False):
         """Notes the start and gives the handler its message. Start is never before the entry's own millisecond."""
         self.started_s = time.monotonic()
         self.started_ms = max(self.clock.now_ms(), self.entry.entry_ms)
+        if self.events.wanted:
+            self.events.add(started(self))
         record, options = self.record, self.record.options
         return Message(
             record.id,

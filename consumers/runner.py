@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 from consumers.bell import Bell, tell
 from consumers.delivery import Delivery
+from consumers.happenings import ended
 from consumers.held import Held
 from consumers.line import Line, Work
 from consumers.outcomes import Dead, Retry
@@ -153,6 +154,8 @@ class Runner:
             line.partition.clock,
             line.partition.number,
             entry.leased_s,
+            worker=self._name,
+            events=line.partition.events,
         )
 
     def _begin(self, line: Line, delivery: Delivery, *, first: bool) -> None:
@@ -250,6 +253,8 @@ class Runner:
         delivery = self.held.at(settlement.lease.stream, settlement.lease.entry_id)
         if delivery is not None:
             self.held.remove(delivery)
+            if took_effect and delivery.events.wanted:
+                delivery.events.add(ended(delivery, settlement))
         if self._held_up:
             self._held_up = False
             self._room()

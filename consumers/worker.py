@@ -22,6 +22,7 @@ from shared.logs import logger
 from shared.settings import Settings
 from shared.store.delivery import Deliveries
 from shared.store.partition import Store
+from shared.store.publishing import Publishing
 from shared.waiting import end
 
 UNREADY_AFTER_S = 5.0
@@ -51,6 +52,7 @@ class Worker:
             for partition in store.partitions
         ]
         self.runner.lines = self._lines
+        self._publishing = [Publishing(partitions) for partitions in store.by_server()]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set, then stops in order. Raises ``TooManyAbandoned``, and what is no outage."""
@@ -70,7 +72,8 @@ class Worker:
         tasks = [line.tasks() for line in self._lines]
         stopping = asyncio.create_task(stop.wait())
         deadlines = asyncio.create_task(self.runner.watch_deadlines())
-        every: set[asyncio.Task[Any]] = {deadlines, stopping, *(task for line in tasks for task in line.values())}
+        publishing = [asyncio.create_task(one.run()) for one in self._publishing]
+        every: set[asyncio.Task[Any]] = {deadlines, stopping, *publishing, *(task for line in tasks for task in line.values())}
         try:
             await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
             failed = next((task.exception() for task in every if task.done() and task.exception()), None)
@@ -115,6 +118,7 @@ class Worker:
 
     async def _flush(self) -> None:
         await _all(line.settler.flush() for line in self._lines)
+        await _all(one.publish() for one in self._publishing)
 
     async def _leave(self) -> None:
         await _all(line.leave() for line in self._lines if line.opened)

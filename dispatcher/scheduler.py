@@ -8,6 +8,7 @@ work           runs                     by         does
 ``wake-ups``   when one arrives         Redis      sets ``dispatch`` to an earlier time
 ``tick``       every ``TickMs``         loop       ``dispatch`` once more, the safety net behind all others
 ``clock``      every 5 seconds          loop       reads Redis's clock
+``events``     every second             loop       tells what was done, ten times a second while somebody watches
 =============  =======================  =========  =========================================================
 
 ``dispatch``, ``wake-ups`` and ``tick`` are there once for each server (``dispatcher/passes.py``). What must go on when the
@@ -29,6 +30,7 @@ from dispatcher.passes import Passes, every
 from shared.errors import Outage
 from shared.settings import Settings
 from shared.store.partition import Store
+from shared.store.publishing import Publishing
 from shared.waiting import OutageWatch, end
 
 CLOCK_S = 5
@@ -61,6 +63,7 @@ class Dispatcher:
         self._scheduler.start()
         loops = [asyncio.create_task(loop) for passes in self.passes for loop in passes.loops()]
         loops.append(asyncio.create_task(every(CLOCK_S, self._guarded(self._store.synchronise))))
+        loops += [asyncio.create_task(Publishing(partitions).run()) for partitions in self._store.by_server()]
         for passes in self.passes:
             passes.alarm.set(time.monotonic())
         stopping = asyncio.create_task(stop.wait())

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from producer.auth import authorised, is_local
-from producer.context import SETTINGS, STORE, TOPICS, WATCH
+from producer.context import HUB, SETTINGS, STORE, TOPICS, WATCH
+from producer.hub import Hub
 from producer.limits import limited
 from producer.load import LOAD, Load, bounded
 from producer.middleware import problems, request_ids
@@ -19,6 +20,7 @@ from producer.watch import RedisWatch
 from shared.lifecycle import process_name
 from shared.settings import Settings
 from shared.store.partition import Store
+from shared.store.publishing import Publishing
 from shared.waiting import end
 
 
@@ -28,6 +30,7 @@ def make_app(settings: Settings) -> web.Application:
     app[LOAD] = Load(settings.producer)
     app[TOPICS] = frozenset(settings.all_topics())
     app.cleanup_ctx.append(_redis)
+    app.on_shutdown.append(_end_streams)
     app.add_routes(ROUTES)
     with warnings.catch_warnings():  # aiohttp-apispec keeps its things under plain string keys
         warnings.simplefilter("ignore", web.NotAppKeyWarning)
@@ -36,10 +39,17 @@ def make_app(settings: Settings) -> web.Application:
 
 
 async def _redis(app: web.Application) -> AsyncIterator[None]:
-    """Opens the store and watches it. A Redis that is out does not keep the producer from starting: it is unready."""
+    """Opens the store and what runs beside requests. While Redis is out the producer starts all the same, and is unready."""
     app[STORE] = Store(app[SETTINGS], f"producer-{process_name()}")
     app[WATCH] = RedisWatch(app[STORE])
-    watching = asyncio.create_task(app[WATCH].run())
+    app[HUB] = Hub(app[STORE])
+    publishing = [Publishing(partitions).run() for partitions in app[STORE].by_server()]
+    tasks = [asyncio.create_task(loop) for loop in (app[WATCH].run(), *publishing, *app[HUB].loops())]
     yield
-    await end(watching)
+    await end(*tasks)
     await app[STORE].close()
+
+
+async def _end_streams(app: web.Application) -> None:
+    """They would go on until the time to stop has passed."""
+    app[HUB].end()

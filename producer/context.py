@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from producer.hub import Hub
 from producer.watch import RedisWatch
 from shared.settings import Settings
 from shared.store.partition import Store
 
 SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
+HUB = web.AppKey("hub", Hub)
 WATCH = web.AppKey("watch", RedisWatch)
 TOPICS = web.AppKey("topics", frozenset)

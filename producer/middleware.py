@@ -39,6 +39,11 @@ async def request_ids(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
+def id_header(request: web.BaseRequest) -> dict[str, str]:
+    """For an answer that begins before its handler has ended."""
+    return {REQUEST_ID: request[_ID]}
+
+
 def _identified(request: web.BaseRequest) -> str:
     given = request.headers.get(REQUEST_ID, "")
     request[_ID] = given if _REQUEST_ID.fullmatch(given) else token_hex(8)

@@ -27,6 +27,7 @@ Handler = TypeVar("Handler", bound=Callable[..., Any])
 _REFERENCE = "#/components/schemas/{name}"
 _described: list[Any] = [Problem]
 
+EVENT_STREAM = "text/event-stream"
 DOCS_PATHS = frozenset({"/docs", "/docs/static", "/openapi.json"})
 _SCOPE = "x-scope"
 
@@ -66,10 +67,12 @@ def describe(
     tagged: bool = False,
     conditional: bool = False,
     query: dict[str, tuple[Schema, str]] | None = None,
+    media_type: str = "application/json",
 ) -> Callable[[Handler], Handler]:
     """Describes a handler by the classes of its request and its answers, and by the problems it may answer.
 
     ``scope``: what an API key needs for it; ``any`` key, or ``none`` at all.
+    ``media_type``: of the answers; of ``EVENT_STREAM`` each event is of their class.
     ``tagged``: the answer carries an ``ETag``; ``conditional``: the request may carry ``If-Match``.
     ``example`` is a whole request that is accepted as it stands: Swagger UI would otherwise fill in every field at once.
     """
@@ -94,7 +97,7 @@ def describe(
         made_one = status == HTTPStatus.CREATED or (idempotent and not lines)  # many messages have no one location
         headers = _LOCATION if made_one else {}
         headers = headers | _ETAG if tagged else headers
-        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, "application/json", kind, headers)
+        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, media_type, kind, headers)
     for status in problems:
         operation["responses"][str(status)] = _problem(status)
 
@@ -161,7 +164,14 @@ _RETRY_AFTER = {"Retry-After": {"schema": {"type": "integer"}, "description": "S
 
 def _answer(description: str, media_type: str, kind: Any, headers: Schema) -> Schema:
     always = {name: {**header, "required": True} for name, header in (_REQUEST_ID | headers).items()}
-    return {"description": description, "headers": always, "content": {media_type: {"schema": _schema(kind)}}}
+    schema = _stream(kind) if media_type == EVENT_STREAM else _schema(kind)
+    return {"description": description, "headers": always, "content": {media_type: {"schema": schema}}}
+
+
+def _stream(kind: Any) -> Schema:
+    """OpenAPI 3.0 has no word for a stream: it is a text, and what its lines hold is among the components."""
+    text = f"Events as in WHATWG HTML: lines `event:`, `id:` and `data:`, which is a JSON object ({kind.__name__}) in one line."
+    return {"type": "string", "description": text}
 
 
 def _problem(status: int) -> Schema:

@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from producer import bulk, dead_letters, echo, flow_keys, health, messages, preview, schedules, topics
+from producer import bulk, dead_letters, echo, events, flow_keys, health, messages, preview, schedules, topics
 
 _AN_ID = "(?!(?:batch|preview|cancel|deliver|replay|delete)$)[^/]+"
 """What is a path of its own is no id: another method there is refused as on any other path."""
@@ -54,6 +54,7 @@ ROUTES = (
     web.delete(_FLOW_KEY, flow_keys.delete_flow_key),
     web.post(f"{_FLOW_KEY}/pause", flow_keys.pause_flow_key),
     web.post(f"{_FLOW_KEY}/resume", flow_keys.resume_flow_key),
+    web.get("/events", events.watch_events),
     web.get("/health", health.health),
     web.get("/health/live", health.live),
     web.get("/health/ready", health.ready),

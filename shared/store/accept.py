@@ -25,6 +25,7 @@ from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.placing import partition_of
 from shared.store.storing import Stored, store_chunk, store_together
+from shared.store.telling import tell_scheduled
 
 
 class Accepted(Struct, frozen=True):
@@ -84,6 +85,7 @@ async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability
             reached = found.reached
     except Outage as outage:
         raise _failure(outage, rendered, None, begun=False) from outage
+    tell_scheduled(rendered, drafts)
     return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated=False)
 
 
@@ -119,6 +121,8 @@ async def _schedule_with(
         reached = await _store_rest(store_number, len(rendered.chunks), found, asked)
     except Outage as outage:
         raise _failure(outage, rendered, idempotency_key, begun=begun) from outage
+    if not deduplicated:
+        tell_scheduled(rendered, drafts)
     records = [record_of(number) for number in range(len(rendered.chunks))]
     return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated), records
 

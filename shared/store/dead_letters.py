@@ -14,6 +14,7 @@ from shared.store.messages import CHANGE_TRIES, View
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.scripts import DELETE_DEAD, REPLAY
+from shared.store.telling import tell
 
 
 async def count(store: Store) -> int:
@@ -66,7 +67,9 @@ async def replay(
             b"replayed",
         )
         if answer[0] == b"replayed":
-            return structs.replace(await messages.get(store, message_id), durability=reached)
+            now = await messages.get(store, message_id)
+            tell(partition, "replayed", topic, message_id, due_ms=now.due_ms, record=now.record)
+            return structs.replace(now, durability=reached)
         if answer[0] != b"stale":
             view = await messages.get(store, message_id)
             raise TooLate(message_id, view.status if answer[0] == b"absent" else "a dead letter without a record", "replay")
@@ -89,11 +92,12 @@ def _changed(record: Record, change: Change) -> Record:
 
 async def delete(store: Store, message_id: str, asked: Durability = "memory") -> Durability:
     """Removes a dead letter for ever. Raises ``NotFound``, ``NotSafe``, ``Outage``."""
-    partition, _ = _place(store, message_id)
+    partition, topic = _place(store, message_id)
     keys = partition.keys
     answer, reached = await partition.run(DELETE_DEAD, [keys.dead, keys.dead_records], [message_id], asked, b"deleted")
     if answer[0] != b"deleted":
         raise NotFound(message_id, "dead letter")
+    tell(partition, "deleted", topic, message_id)
     return reached
 
 

@@ -9,6 +9,7 @@ from shared.store.keys import GROUP, parse_lane
 from shared.store.partition import Partition
 from shared.store.scripts import DISPATCH, TRIM
 from shared.store.subscription import Subscription
+from shared.store.telling import tell
 
 
 class Dispatched(NamedTuple):
@@ -24,6 +25,8 @@ async def dispatch(partition: Partition, lane: str, limit: int, max_stream_lengt
     moved, next_due_ms, now_ms, full = await DISPATCH.run(
         partition.client, [keys.due(lane), keys.index, keys.stream(*parse_lane(lane))], [limit, max_stream_length, GROUP]
     )
+    if moved:
+        tell(partition, "ready", topic, count=moved)
     return Dispatched(moved, next_due_ms if next_due_ms >= 0 else None, now_ms, bool(full))
 
 

@@ -24,6 +24,7 @@ from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.schedules import KIND, PUT_TRIES, Run, Schedule, find, parse
 from shared.store.scripts import FIRE, Argument
+from shared.store.telling import tell
 
 RUNS_KEPT = 100
 AMONG = 10
@@ -145,7 +146,7 @@ async def _run(
     ]  # fmt: skip
     for message in messages:
         arguments += message
-    return await partition.run(
+    answer, reached = await partition.run(
         FIRE,
         [
             keys.schedule(schedule.id), keys.schedules_next, keys.runs(schedule.id),
@@ -155,6 +156,10 @@ async def _run(
         asked,
         b"fired",
     )  # fmt: skip
+    for message in messages if answer[0] == b"fired" else ():
+        due_ms = int(float(message.score))
+        tell(partition, "scheduled", schedule.definition.topic, message.id, due_ms=due_ms, record=schedule.template)
+    return answer, reached
 
 
 def _text(time_ms: int | None) -> str:

@@ -52,6 +52,8 @@ class Keys:
         """ZSET of the ids of those that are active, by the millisecond of their next occurrence."""
         self.wake_channel = f"{self._base}:wake"
         """Pub/Sub channel: ``<lane> <due ms>`` of a message that became its lane's earliest."""
+        self.events_channel = f"{self._base}:events"
+        """Pub/Sub channel: what happens to messages (JSON), while somebody watches."""
 
     def due(self, lane: str) -> str:
         """ZSET of waiting records by due time (milliseconds and a tie), one per lane."""

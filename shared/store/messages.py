@@ -14,6 +14,7 @@ from shared.settings import Durability, RetentionSettings
 from shared.store.keys import GROUP, lane_of, lanes
 from shared.store.partition import Partition, Store
 from shared.store.scripts import CANCEL, CHANGE, GET
+from shared.store.telling import tell
 from shared.times import format_ms
 
 CANCELLED_KEPT_MS = 60_000
@@ -211,6 +212,7 @@ async def cancel(store: Store, message_id: str, asked: Durability = "memory", ta
         seen = await _matching(store, message_id, tags)
         answer, reached = await _cancel(place, store.settings.retention, seen, asked)
         if answer[0] == b"cancelled":
+            tell(place.partition, "cancelled", place.topic, message_id, record=seen.record if seen else None)
             return reached
         if answer[0] != b"stale":
             await _refuse(store, message_id, "cancel")
@@ -363,6 +365,7 @@ async def _change(
         return None
     attempts = answer[3].partition(b" ")[0]
     view = _view(place, [b"waiting", answer[1], attempts, answer[2], answer[4]])
+    tell(place.partition, "changed", view.topic, view.id, due_ms=view.due_ms, record=view.record)
     return msgspec.structs.replace(view, durability=reached)
 
 

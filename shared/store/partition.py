@@ -13,6 +13,7 @@ from redis.crc import key_slot
 
 from shared.clock import RedisClock
 from shared.errors import InvalidField, Outage
+from shared.events import Outbox
 from shared.logs import logger
 from shared.settings import Durability, RedisSettings, Settings
 from shared.store.commit import GROUPS, Commits, NotSafe
@@ -45,6 +46,8 @@ class Partition:
     _commits: dict[Durability, Commits] = field(default_factory=dict)
     gathering: dict[str, Groups[Any]] = field(default_factory=dict, init=False)
     """Messages that go together, by topic: see ``accept``."""
+    events: Outbox = field(default_factory=Outbox, init=False)
+    """What this process tells of its messages, while somebody watches."""
 
     @property
     def number(self) -> int:

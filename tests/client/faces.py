@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
+from itertools import islice
 from typing import Any
 
 from client import AsyncClient, Client, Retry
@@ -36,6 +37,18 @@ class Face:
         if isinstance(self._client, Client):
             return await asyncio.to_thread(lambda: list(method(*args, **options)))
         return [item async for item in method(*args, **options)]
+
+    async def first(self, name: str, count: int, **options: Any) -> list[Any]:
+        """So many of what the stream of that name gives."""
+        stream = getattr(self._client, name)(**options)
+        if isinstance(self._client, Client):
+            with closing(stream):
+                return await asyncio.to_thread(lambda: list(islice(stream, count)))
+        async with aclosing(stream):
+            found: list[Any] = []
+            while len(found) < count:
+                found.append(await anext(stream))
+            return found
 
 
 @asynccontextmanager

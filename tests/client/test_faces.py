@@ -16,7 +16,7 @@ from tests.client.faces import open_face
 from tests.client.misbehaving import Misbehaving
 from tests.producer.api import Api
 
-NO_CALLS = {"send", "close"}
+NO_CALLS = {"send", "stream", "close"}
 
 
 def calls_of(kind: type[Client | AsyncClient]) -> set[str]:
@@ -32,11 +32,11 @@ def test_both_have_the_same_calls() -> None:
 
 def test_every_route_of_the_api_has_a_call() -> None:
     """Who adds a route to producer/routes.py hears of the client here."""
-    from client import dead_letter_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
+    from client import dead_letter_calls, event_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
 
     described: set[tuple[str, str]] = set()
     for name in calls_of(Client):
-        modules = (dead_letter_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls)
+        modules = (dead_letter_calls, event_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls)
         (module,) = [one for one in modules if name in vars(one)]
         described.add(_sent(getattr(module, name)))
 

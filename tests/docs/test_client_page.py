@@ -44,7 +44,7 @@ async def test_every_block_does_what_the_page_shows(
 def test_every_call_and_error_is_on_the_page() -> None:
     """Who adds one hears of the page here."""
     text = PAGE.read_text()
-    calls = {name for name in vars(client.Client) if not name.startswith("_")} - {"send", "close"}
+    calls = {name for name in vars(client.Client) if not name.startswith("_")} - {"send", "stream", "close"}
     kinds = {kind.__name__ for kind in client.Error.__subclasses__()}
 
     assert {name for name in calls | kinds if f"`{name}`" not in text} == set()

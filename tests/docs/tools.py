@@ -12,23 +12,25 @@ from typing import Any
 from redis.connection import Connection
 
 CURL = """
-import sys, urllib.request, urllib.error
+import signal, sys, urllib.request, urllib.error
 words, method, headers, data, url, out, form = sys.argv[1:], None, {}, None, "", None, ""
 while words:
     word = words.pop(0)
-    if word in ("-s",): continue
+    if word in ("-s", "-N", "-sN"): continue
     if word == "-X": method = words.pop(0)
     elif word == "-H": name, _, value = words.pop(0).partition(":"); headers[name] = value.strip()
     elif word in ("-d", "--data-binary"):
         data = words.pop(0); data = sys.stdin.buffer.read() if data == "@-" else data.encode()
     elif word == "-o": out = words.pop(0)
     elif word == "-w": form = words.pop(0)
+    elif word == "--max-time": signal.signal(signal.SIGALRM, lambda *_: sys.exit(28)); signal.alarm(int(words.pop(0)))
     elif word.startswith("-"): sys.exit("curl: unknown option " + word)
     else: url = word
 request = urllib.request.Request("http://" + url.removeprefix("http://"), data, headers, method=method)
 try: answer = urllib.request.urlopen(request)
 except urllib.error.HTTPError as error: answer = error
-with open(out or 1, "wb", closefd=bool(out)) as target: target.write(answer.read())
+with open(out or 1, "wb", closefd=bool(out)) as target:
+    while part := answer.read1(65536): target.write(part); target.flush()
 print(form.replace("%{http_code}", str(answer.status)).replace("\\\\n", "\\n"), end="")
 """
 

@@ -50,6 +50,7 @@ CALLS = {
         ("GET", "/topics/nobody", None),
         ("GET", "/topics/nobody/flow-keys", None),
         ("GET", "/topics/nobody/flow-keys/a", None),
+        ("GET", "/events?state=none", None),
         ("GET", "/schedules", None),
         ("GET", f"/schedules/{NONE}", None),
         ("POST", "/schedules/preview", {}),
@@ -74,7 +75,9 @@ CALLS = {
 
 def _described(path: str) -> str:
     """A path of those above as the description has it."""
-    return path.replace(NONE, "{id}").replace("nobody", "{topic}").replace("/flow-keys/a", "/flow-keys/{flow_key}")
+    return (
+        path.partition("?")[0].replace(NONE, "{id}").replace("nobody", "{topic}").replace("/flow-keys/a", "/flow-keys/{flow_key}")
+    )
 
 
 @pytest.fixture

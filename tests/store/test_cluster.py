@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from secrets import token_hex
 
 import pytest
 from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import Outage
+from shared.events import Event
 from shared.settings import RedisSettings
-from shared.store import due, messages
+from shared.store import due, messages, subscription
 from shared.store.accept import schedule
 from shared.store.chunks import Draft
 from shared.store.connect import Connections
 from shared.store.delivery import Deliveries
 from shared.store.partition import Partition, Store, slot_of
+from shared.store.publishing import Publishing
+from shared.store.watching import Watching
 from tests.store.stage import finished, id_of
 from tests.support.cluster import Cluster, private_cluster
 from tests.support.stores import opened_store, works
@@ -98,6 +102,42 @@ async def test_a_wake_up_reaches_who_listens(store: Store) -> None:
 
         assert await wake_ups.next() == ("echo", 42)
         await wake_ups.close()
+
+
+async def told(watching: Watching, publisher: Publishing, partition: Partition) -> bool:
+    """Whether who watches hears of an event, once whoever tells it knows that somebody does."""
+    await publisher.look()
+    partition.events.add(Event(event="scheduled", at_ms=1, topic="echo"))
+    if partition.events.wanted:
+        await publisher.publish()
+    batch = await watching.next()
+    return batch is not None and len(batch.events) > 0
+
+
+async def test_events_reach_who_watches_also_when_a_slot_has_moved(
+    own_cluster: Cluster, own_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each partition's node knows who watches it; who watches follows a slot to its new node after a silence."""
+    monkeypatch.setattr(subscription, "SILENCE_S", 0.1)
+    pairs = [(Watching(group), Publishing(group), group[0]) for group in own_store.by_server()]
+    assert len(pairs) == PARTITIONS
+    for pair in pairs:
+        await eventually(partial(told, *pair))
+
+    partition = own_store.partitions[0]
+    target = next(node for node in own_cluster.masters if node is not own_cluster.holder(partition.slot))
+    own_cluster.begin_by_key(partition.slot, target)
+    own_cluster.end_by_key(partition.slot, target)
+    await eventually(lambda: own_cluster.holder(partition.slot) is target)
+
+    async def there() -> bool:
+        await told(*pairs[0])
+        channel = partition.keys.events_channel
+        return bool(target.command("PUBSUB", "NUMSUB", channel)[1] == 1) and await told(*pairs[0])
+
+    await eventually(there, within_s=20)
+    for watching, _, _ in pairs:
+        await watching.close()
 
 
 async def test_a_node_that_is_gone_takes_its_own_partitions_along(own_cluster: Cluster, own_store: Store) -> None:
