@@ -79,6 +79,9 @@ class Attempt(Answer, frozen=True, kw_only=True):
     ended_at: datetime
     error: str
     worker: str
+    retry_at: datetime | None = None
+    """When the next attempt was due; ``None`` where none was to follow. Exact for the newest one of a message that is not over,
+    right to a few milliseconds for others."""
 
 
 class TimelineEvent(Answer, frozen=True, kw_only=True):
@@ -92,6 +95,8 @@ class TimelineEvent(Answer, frozen=True, kw_only=True):
     """When the attempt ended."""
     worker: str = ""
     error: str = ""
+    retry_at: datetime | None = None
+    """Of a failed attempt, when the next one was due."""
 
 
 class RetryPolicy(Answer, frozen=True, kw_only=True):

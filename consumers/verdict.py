@@ -21,20 +21,20 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
     """Returned: delivered. ``Dead``: dead letter. ``Retry``: as asked. Anything else: retry by policy, dead when spent."""
     if error is None:
         return finished(delivery, "delivered", ended_ms, worker)
-    failure = _encode_attempt(delivery, error, ended_ms, worker)
+    failure = _attempt(delivery, error, ended_ms, worker)
     if isinstance(error, Dead):
-        return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure, delivery.attempt)
+        return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure)
     asked_ms = error.wanted_ms if isinstance(error, Retry) else None
     if asked_ms is not None and _may_defer(delivery, error, ended_ms):
         return msgspec.structs.replace(  # not an attempt, so not an error of one either
-            _retry(delivery, "", asked_ms, delivery.entry.attempts),
+            _retry(delivery, None, asked_ms),
             deferrals=delivery.entry.deferrals + 1,
             deferred_since_ms=delivery.entry.deferred_since_ms or ended_ms,
         )
     if delivery.attempt >= delivery.policy.max_attempts:
-        return _dead(delivery, f"all {delivery.attempt} attempts failed", failure, delivery.attempt)
+        return _dead(delivery, f"all {delivery.attempt} attempts failed", failure)
     delay_ms = delivery.policy.backoff.delay_ms(delivery.attempt) if asked_ms is None else asked_ms
-    return _retry(delivery, failure, delay_ms, delivery.attempt)
+    return _retry(delivery, msgspec.structs.replace(failure, delay_ms=delay_ms), delay_ms)
 
 
 def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Settlement:
@@ -73,13 +73,16 @@ def spent(delivery: Delivery, now_ms: int) -> Settlement | None:
         error=f"{reason}; the last time claimed from {delivery.entry.lost_by or 'a worker before'}",
         worker=delivery.entry.lost_by,
     )
-    return _dead(delivery, reason, _encode(lost).decode(), delivery.entry.attempts)
+    return _dead(delivery, reason, lost)
 
 
 def unreadable(entry: Entry, message_id: str, reason: str) -> Settlement:
     """The burial of an entry that is no record: kept as it is, for a person to look at."""
     header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts)
-    return Settlement(lease_of(entry), message_id, entry.topic, "dead", header=_encode(header).decode(), flow=entry.flow)
+    return Settlement(
+        lease_of(entry), message_id, entry.topic, "dead",
+        header=_encode(header).decode(), flow=entry.flow,
+    )  # fmt: skip
 
 
 def put_back(entry: Entry, message_id: str, delay_ms: int) -> Settlement:
@@ -110,15 +113,16 @@ def _may_defer(delivery: Delivery, error: BaseException, now_ms: int) -> bool:
     return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since_ms < MAX_DEFERRAL_AGE_MS
 
 
-def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int) -> Settlement:
+def _retry(delivery: Delivery, failure: Attempt | None, delay_ms: int) -> Settlement:
+    """``failure``: ``None`` of a delivery that costs no attempt."""
     return Settlement(
         delivery.lease,
         delivery.record.id,
         delivery.topic,
         "retry",
-        text=failure,
+        text=_encode(failure).decode() if failure else "",
         number=delay_ms,
-        attempts=attempts,
+        attempts=delivery.attempt if failure else delivery.entry.attempts,
         deferrals=delivery.entry.deferrals,
         deferred_since_ms=delivery.entry.deferred_since_ms,
         record_bytes=len(delivery.entry.record),
@@ -127,29 +131,28 @@ def _retry(delivery: Delivery, failure: str, delay_ms: int, attempts: int) -> Se
     )
 
 
-def _dead(delivery: Delivery, reason: str, failure: str, attempts: int) -> Settlement:
-    header = DeadHeader(reason=reason, due_ms=delivery.entry.due_ms, attempts=attempts)
+def _dead(delivery: Delivery, reason: str, failure: Attempt) -> Settlement:
+    header = DeadHeader(reason=reason, due_ms=delivery.entry.due_ms, attempts=failure.attempt)
     return Settlement(
         delivery.lease,
         delivery.record.id,
         delivery.topic,
         "dead",
-        text=failure,
+        text=_encode(failure).decode(),
         header=_encode(header).decode(),
         record_bytes=len(delivery.entry.record),
         flow=delivery.entry.flow,
     )
 
 
-def _encode_attempt(delivery: Delivery, error: BaseException, ended_ms: int, worker: str) -> str:
-    attempt = Attempt(
+def _attempt(delivery: Delivery, error: BaseException, ended_ms: int, worker: str) -> Attempt:
+    return Attempt(
         attempt=delivery.attempt,
         started_ms=delivery.started_ms,
         ended_ms=ended_ms,
         error=_bounded(describe(error), delivery.handler.error_bytes),
         worker=worker,
     )
-    return _encode(attempt).decode()
 
 
 def describe(error: BaseException) -> str:

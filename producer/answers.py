@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from producer.schemas import AttemptOut, MessageOut, Timed
-from producer.timeline import timeline, why_late
+from producer.timeline import retry_at, timeline, why_late
 from shared.record import Record
 from shared.store.messages import View
 from shared.store.partition import Store
@@ -121,6 +121,7 @@ def _errors(view: View) -> tuple[AttemptOut, ...]:
             ended_at=format_ms(one.ended_ms),
             error=one.error,
             worker=one.worker,
+            retry_at=retry_at(view, number),
         )
-        for one in view.errors
+        for number, one in enumerate(view.errors)
     )

@@ -350,6 +350,15 @@ class PreviewOut(Out, frozen=True, kw_only=True):
     ]
 
 
+RetryAt = Annotated[
+    TimeOut,
+    Meta(
+        description="When the next attempt was due; absent where none was to follow. Exact for the newest failed attempt of a "
+        "message that is not over; of others it is by the worker's clock, right to a few milliseconds where Redis was not out."
+    ),
+]
+
+
 class AttemptOut(Out, frozen=True):
     """An attempt that failed."""
 
@@ -358,6 +367,7 @@ class AttemptOut(Out, frozen=True):
     ended_at: TimeOut
     error: str
     worker: str
+    retry_at: RetryAt | UnsetType = UNSET
 
 
 class TimelineOut(Out, frozen=True, kw_only=True):
@@ -371,6 +381,7 @@ class TimelineOut(Out, frozen=True, kw_only=True):
     until: Annotated[TimeOut | UnsetType, Meta(description="When the attempt ended.")] = UNSET
     worker: str = ""
     error: str = ""
+    retry_at: RetryAt | UnsetType = UNSET
 
 
 class MessageOut(Out, frozen=True):

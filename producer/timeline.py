@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from producer.schemas import TimelineOut
 from shared.ids import parse_id
@@ -48,7 +48,14 @@ def _failed(view: View, number: int) -> TimelineOut:
         until=format_ms(one.ended_ms),
         worker=one.worker,
         error=one.error,
+        retry_at=retry_at(view, number),
     )
+
+
+def retry_at(view: View, number: int) -> str | UnsetType:
+    """When the attempt after the failed one of that number was due."""
+    retry_ms = view.retry_ms(number)
+    return UNSET if retry_ms is None else format_ms(retry_ms)
 
 
 def _succeeded(view: View, started_ms: int, settled_ms: int) -> TimelineOut:

@@ -32,6 +32,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended_ms: int
     error: str
     worker: str
+    delay_ms: int | None = None
+    """How long after its end it was to be tried again; ``None`` of the last one, and of those of an earlier release."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -91,6 +93,16 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         if self.finished is not None:
             return self.finished.created_ms or None
         return self.record.created_ms if self.record else None
+
+    def retry_ms(self, number: int) -> int | None:
+        """When the next attempt after the failed one of that number in ``errors`` was due; ``None`` where none was, or it is not
+        known. Of the newest one of a message that still lives it is the due time itself. Of others it is reckoned from when the
+        worker saw it end, which is a few milliseconds before it was settled, or more in an outage.
+        """
+        one = self.errors[number]
+        if one.delay_ms is None:
+            return None
+        return self.due_ms if self.lives and number == len(self.errors) - 1 else one.ended_ms + one.delay_ms
 
     @property
     def lives(self) -> bool:

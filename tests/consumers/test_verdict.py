@@ -97,6 +97,7 @@ def test_an_exception_is_retried_by_policy(attempts: int, delay_ms: int) -> None
         ended_ms=ENDED_MS,
         error="ValueError: no such address",
         worker="worker-1",
+        delay_ms=delay_ms,
     )
 
 
@@ -107,6 +108,7 @@ def test_the_last_attempt_ends_in_the_dead_letters(error: BaseException) -> None
 
     assert _dead(settlement) == DeadHeader(reason="all 5 attempts failed", due_ms=DUE_MS, attempts=5)
     assert _attempt(settlement).attempt == 5
+    assert "delay_ms" not in settlement.text, "nothing follows it"
 
 
 def test_retry_waits_as_it_asks_and_counts() -> None:
@@ -114,7 +116,7 @@ def test_retry_waits_as_it_asks_and_counts() -> None:
     settlement = verdict(make_delivery(attempts=1), Retry(77, reason="not ready"), ENDED_MS, "w")
 
     assert (settlement.outcome, settlement.number, settlement.attempts, settlement.deferrals) == ("retry", 77, 2, 0)
-    assert _attempt(settlement).error == "not ready"
+    assert (_attempt(settlement).error, _attempt(settlement).delay_ms) == ("not ready", 77)
 
 
 def test_a_retry_that_does_not_count_spends_no_attempt() -> None:

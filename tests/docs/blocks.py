@@ -26,6 +26,7 @@ _CHANGES = re.compile(
     r"|(?P<integer>\(integer\) \d{2,})"
     r"|(?P<process>consumers\[\d+\]|consumers\.\d)"
     r"|(?P<late>lateness_ms=\d+)"
+    r"|(?P<delay>delay_ms\\?\":\d+)"
     r"|(?P<hex>\b(?:[0-9a-f]{32}|[0-9a-f]{16})\b)"
 )
 _SHAPES = {
@@ -36,6 +37,7 @@ _SHAPES = {
     "integer": r"\(integer\) \d+",
     "process": r"consumers(?:\[\d+\]|\.\d)",
     "late": r"lateness_ms=\d+",
+    "delay": r"delay_ms\\?\":\d+",
     "hex": r"[0-9a-f]{16,32}",
 }
 _ANY_NUMBER = {"lateness_ms"}

@@ -55,11 +55,12 @@ class Stages:
             started_ms=entry.entry_ms + 3 if status == "delivered" else 0,
             worker=self.worker,
         )
-        await self._settle(entry, "finished", errors_exist=entry.attempts > 0, text=_encode(kept).decode(), number=60_000)
+        text = _encode(kept).decode()
+        await self._settle(entry, "finished", errors_exist=entry.attempts > 0, text=text, number=60_000)
 
     async def fail(self, entry: Entry, error: str, delay_ms: int) -> None:
         """Failed, to be delivered again after so long."""
-        text = self._attempt(entry, error)
+        text = self._attempt(entry, error, delay_ms)
         await self._settle(entry, "retry", text=text, number=delay_ms, attempts=entry.attempts + 1)
 
     async def bury(self, entry: Entry, reason: str, error: str) -> None:
@@ -67,13 +68,14 @@ class Stages:
         header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts + 1)
         await self._settle(entry, "dead", text=self._attempt(entry, error), header=_encode(header).decode())
 
-    def _attempt(self, entry: Entry, error: str) -> str:
+    def _attempt(self, entry: Entry, error: str, delay_ms: int | None = None) -> str:
         attempt = Attempt(
             attempt=entry.attempts + 1,
             started_ms=entry.entry_ms + 3,
             ended_ms=entry.entry_ms + 5,
             error=error,
             worker=self.worker,
+            delay_ms=delay_ms,
         )
         return _encode(attempt).decode()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ from redis.asyncio import Redis
 from shared.ids import make_id, score_for
 from shared.record import Record, encode_record
 from shared.store.partition import Store
+from shared.times import parse_time_ms
 from tests.producer.api import Api
 from tests.producer.stages import Stages
 from tests.support.waiting import eventually
 
+HOUR_MS = 3_600_000
 pytestmark = pytest.mark.leaves("due", "index", "stream", "finished", "errors", "dead", "paused")
 
 
@@ -43,11 +46,52 @@ async def test_each_step_is_told_in_the_order_of_time(api: Api, stages: Stages) 
     due, delivered = next(one for one in shown["timeline"] if one["event"] == "due"), shown["timeline"][-1]
     assert failed == {
         "at": shown["errors"][0]["started_at"], "event": "attempt", "attempt": 1, "until": shown["errors"][0]["ended_at"],
-        "worker": "worker-1", "error": "ValueError: no",
+        "worker": "worker-1", "error": "ValueError: no", "retry_at": shown["errors"][0]["ended_at"],
     }  # fmt: skip
     assert (due["at"], delivered["at"]) == (shown["deliver_at"], shown["settled_at"])
     assert (succeeded["at"], succeeded["attempt"], succeeded["worker"]) == (shown["started_at"], 2, "worker-1")
     assert [one["at"] for one in shown["timeline"]] == sorted(one["at"] for one in shown["timeline"])
+
+
+async def test_each_failed_attempt_tells_when_the_next_was_due(api: Api, stages: Stages) -> None:
+    """By its end and its wait; exactly, where the message waits for it; and not a word where none was to follow."""
+    message_id = (await api.accepted("/messages", {"topic": "work"}))["id"]
+    await stages.fail(await stages.run("work"), "first", 20)
+    await eventually(lambda: stages.dispatch("work"), what="it is due again")
+    (entry,) = await stages.read("work")
+    await stages.fail(entry, "second", HOUR_MS)
+
+    waiting = await api.message(message_id)
+    first, second = waiting["errors"]
+    assert parse_time_ms(first["retry_at"]) == parse_time_ms(first["ended_at"]) + 20
+    assert second["retry_at"] == waiting["deliver_at"]
+    assert _retries(waiting) == [first["retry_at"], second["retry_at"]]
+
+    assert (await api.post(f"/messages/{message_id}/deliver")).status == 202
+    await stages.bury(await stages.run("work"), "told so", "third")
+    dead = (await api.get(f"/dead-letters/{message_id}")).json
+    assert [one.get("retry_at") for one in dead["errors"]] == _retries(dead)
+    assert parse_time_ms(dead["errors"][1]["retry_at"]) == parse_time_ms(second["ended_at"]) + HOUR_MS
+    assert _retries(dead)[::2] == [first["retry_at"], None]
+
+
+def _retries(shown: Any) -> list[Any]:
+    attempts = [one for one in shown["timeline"] if one["event"] == "attempt"]
+    return [one.get("retry_at") for one in sorted(attempts, key=lambda one: one["attempt"])]
+
+
+async def test_an_error_of_an_earlier_release_tells_no_next_time(api: Api, stages: Stages, redis: Redis, prefix: str) -> None:
+    """What was not written down then is not known now; all else is shown."""
+    message_id = (await api.accepted("/messages", {"topic": "work"}))["id"]
+    await stages.fail(await stages.run("work"), "no", HOUR_MS)
+    errors = f"{prefix}:{{0}}:errors:{message_id}"
+    stored = json.loads((await redis.lrange(errors, 0, 0))[0])
+    assert stored.pop("delay_ms") == HOUR_MS
+    await redis.lset(errors, 0, json.dumps(stored))
+
+    (error,) = (await api.message(message_id))["errors"]
+
+    assert (error["error"], "retry_at" in error) == ("no", False)
 
 
 async def test_a_dead_letter_ends_with_its_reason(api: Api, stages: Stages) -> None:
