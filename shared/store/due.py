@@ -26,7 +26,7 @@ async def dispatch(partition: Partition, lane: str, limit: int, max_stream_lengt
         partition.client, [keys.due(lane), keys.index, keys.stream(*parse_lane(lane))], [limit, max_stream_length, GROUP]
     )
     if moved:
-        tell(partition, "ready", topic, count=moved)
+        tell(partition, "ready", parse_lane(lane)[0], count=moved)
     return Dispatched(moved, next_due_ms if next_due_ms >= 0 else None, now_ms, bool(full))
 
 

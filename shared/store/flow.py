@@ -13,6 +13,7 @@ from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.placing import partition_of
 from shared.store.scripts import ADMIT, FLOW_KEYS, LIMIT, TIDY
+from shared.store.telling import tell
 
 TIDY_COUNT = 500
 """Places looked at by one script."""
@@ -35,6 +36,8 @@ async def admit(partition: Partition, topic: TopicSettings, lane: str, limit: in
         ],
         [limit, max_stream_length, GROUP, _text(topic.limit), _text(topic.flow_key_limit)],
     )  # fmt: skip
+    if moved:
+        tell(partition, "ready", name, count=moved)
     return Dispatched(moved, next_ms if next_ms >= 0 else None, now_ms, bool(full))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from shared.events import Event, Kind
+from shared.ids import parse_id
 from shared.record import Record
 from shared.store.chunks import Draft, Rendered
 from shared.store.partition import Partition
@@ -30,16 +31,17 @@ def tell(
 
 def tell_scheduled(rendered: Rendered, drafts: Sequence[Draft]) -> None:
     """New messages that are stored."""
-    start = 0
-    for chunk in rendered.chunks:
-        if chunk.partition.events.wanted:
-            at_ms = chunk.partition.clock.now_ms()
-            for number in range(start, start + chunk.count):
-                draft, message_id, due_ms = drafts[number], rendered.ids[number], rendered.due_ms[number]
-                chunk.partition.events.add(
-                    Event(
-                        event="scheduled", at_ms=at_ms, topic=draft.topic, message_id=message_id, due_ms=due_ms,
-                        labels=draft.options.labels,
-                    )
-                )  # fmt: skip
-        start += chunk.count
+    watched = {chunk.partition.number: chunk.partition for chunk in rendered.chunks if chunk.partition.events.wanted}
+    if not watched:
+        return
+    for draft, message_id, due_ms in zip(drafts, rendered.ids, rendered.due_ms, strict=True):
+        parsed = parse_id(message_id)
+        partition = watched.get(parsed.partition) if parsed else None
+        if partition is not None:
+            at_ms = partition.clock.now_ms()
+            partition.events.add(
+                Event(
+                    event="scheduled", at_ms=at_ms, topic=draft.topic, message_id=message_id, due_ms=due_ms,
+                    labels=draft.options.labels,
+                )
+            )  # fmt: skip
