@@ -213,6 +213,11 @@ class Topic(Answer, frozen=True, kw_only=True):
     running: int
     lateness_ms: int
     """Of the oldest that is due and has not started."""
+    accepted_per_second: float = 0.0
+    """In the last minute, by all processes, like the other two."""
+    delivered_per_second: float = 0.0
+    failed_per_second: float = 0.0
+    """Attempts that failed, whether they are retried or not."""
     next_due_at: datetime | None = None
     workers: tuple[TopicWorker, ...] = ()
 

@@ -17,6 +17,7 @@ from shared.store import topics
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease, Settlement
 from shared.store.partition import Partition
+from shared.store.tallies import Tally
 from shared.waiting import OutageWatch, until_it_works
 
 RENEW_CHUNK = 200
@@ -91,6 +92,7 @@ class Line:
         self.opened = False
         """Whether its clock was read and its groups were looked for: before that nothing is read or claimed."""
         self.claimed = 0
+        self.tally = Tally(partition)
         self._watches = {what: OutageWatch(what) for what in ("renew", "claim", "upkeep", "pauses")}
         self.reader = Reader(
             deliveries,
@@ -253,8 +255,9 @@ class Line:
                 await self.deliveries.hand_back(unknown[start : start + HAND_BACK_CHUNK])
 
     async def upkeep_once(self) -> None:
-        """Reads the clock; makes groups that could not be made before. Raises ``Outage``."""
+        """Reads the clock; writes what was counted; makes groups that could not be made before. Raises ``Outage``."""
         await self.partition.synchronise()
+        await self.tally.flush()
         if self.reader.needs_no_answer:
             self.reader.answered_s = time.monotonic()
         if self.deliveries.groupless:

@@ -58,6 +58,7 @@ def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Set
         text=_encode(kept).decode() if delivery.policy.retention_ms else "",
         number=delivery.policy.retention_ms,
         flow=entry.flow,
+        counts_as="delivered" if status == "delivered" else None,
     )
 
 
@@ -81,7 +82,7 @@ def unreadable(entry: Entry, message_id: str, reason: str) -> Settlement:
     header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts)
     return Settlement(
         lease_of(entry), message_id, entry.topic, "dead",
-        header=_encode(header).decode(), flow=entry.flow,
+        header=_encode(header).decode(), flow=entry.flow, counts_as="failed",
     )  # fmt: skip
 
 
@@ -128,6 +129,7 @@ def _retry(delivery: Delivery, failure: Attempt | None, delay_ms: int) -> Settle
         record_bytes=len(delivery.entry.record),
         flow=delivery.entry.flow,
         flow_key=delivery.record.options.flow_key,
+        counts_as="failed" if failure else None,
     )
 
 
@@ -142,6 +144,7 @@ def _dead(delivery: Delivery, reason: str, failure: Attempt) -> Settlement:
         header=_encode(header).decode(),
         record_bytes=len(delivery.entry.record),
         flow=delivery.entry.flow,
+        counts_as="failed",
     )
 
 

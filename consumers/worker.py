@@ -99,6 +99,7 @@ class Worker:
             )
         await self._finish_running(started_s + self._settings.consumers.grace_ms / 1000)
         await self._try_to(self._flush)
+        await self._try_to(self._tally)
         left = self.runner.held.all()
         if left:
             ids = ", ".join(delivery.record.id for delivery in left[:SHOWN])
@@ -119,6 +120,9 @@ class Worker:
     async def _flush(self) -> None:
         await _all(line.settler.flush() for line in self._lines)
         await _all(one.publish() for one in self._publishing)
+
+    async def _tally(self) -> None:
+        await _all(line.tally.flush() for line in self._lines)
 
     async def _leave(self) -> None:
         await _all(line.leave() for line in self._lines if line.opened)

@@ -9,6 +9,7 @@ work           runs                     by         does
 ``tick``       every ``TickMs``         loop       ``dispatch`` once more, the safety net behind all others
 ``clock``      every 5 seconds          loop       reads Redis's clock
 ``events``     every second             loop       tells what was done, ten times a second while somebody watches
+``tallies``    every 2 seconds          loop       writes how many messages recurring schedules made
 =============  =======================  =========  =========================================================
 
 ``dispatch``, ``wake-ups`` and ``tick`` are there once for each server (``dispatcher/passes.py``). What must go on when the
@@ -31,10 +32,12 @@ from shared.errors import Outage
 from shared.settings import Settings
 from shared.store.partition import Store
 from shared.store.publishing import Publishing
+from shared.store.tallies import Tallies
 from shared.waiting import OutageWatch, end
 
 CLOCK_S = 5
 JANITOR_S = 10
+TALLIES_S = 2
 UNREADY_AFTER_S = 3.0
 """Without a pass for this long (and three ticks) the dispatcher is not ready."""
 
@@ -47,6 +50,7 @@ class Dispatcher:
         self.passes = [Passes(self._scheduler, partitions, settings, self._crashed) for partitions in store.by_server()]
         self._janitor = Janitor(store, settings)
         self._upkeep = OutageWatch("upkeep")
+        self._tallies = Tallies(store)
         self._crash = asyncio.get_running_loop().create_future()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -64,6 +68,7 @@ class Dispatcher:
         loops = [asyncio.create_task(loop) for passes in self.passes for loop in passes.loops()]
         loops.append(asyncio.create_task(every(CLOCK_S, self._guarded(self._store.synchronise))))
         loops += [asyncio.create_task(Publishing(partitions).run()) for partitions in self._store.by_server()]
+        loops.append(asyncio.create_task(every(TALLIES_S, self._tallies.flush)))
         for passes in self.passes:
             passes.alarm.set(time.monotonic())
         stopping = asyncio.create_task(stop.wait())
@@ -76,6 +81,7 @@ class Dispatcher:
             await end(stopping, *loops)
             await asyncio.gather(*(passes.alarm.stop() for passes in self.passes))
             self._scheduler.shutdown(wait=False)
+            await self._tallies.flush_last()
 
     def _guarded(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
         async def guarded() -> None:

@@ -47,6 +47,7 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(loop) for loop in (app[WATCH].run(), *publishing, *app[HUB].loops())]
     yield
     await end(*tasks)
+    await app[WATCH].tallies.flush_last()
     await app[STORE].close()
 
 

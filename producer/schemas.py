@@ -487,6 +487,13 @@ class TopicOut(Out, frozen=True, kw_only=True):
     ready: Annotated[int, Meta(description="Due, and waiting for a worker.")]
     running: int
     lateness_ms: Annotated[int, Meta(description="Of the oldest that is due and has not started; 0 where none is.")]
+    accepted_per_second: Annotated[
+        float, Meta(description="Messages stored, those of recurring schedules included, by all processes in the last minute.")
+    ]
+    delivered_per_second: Annotated[float, Meta(description="Deliveries that ended well in the last minute.")]
+    failed_per_second: Annotated[
+        float, Meta(description="Attempts that failed in the last minute: those that are retried, and those that end dead.")
+    ]
     next_due_at: TimeOut | UnsetType = UNSET
     workers: tuple[TopicWorker, ...] = ()
 

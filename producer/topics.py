@@ -10,7 +10,8 @@ from producer.context import STORE
 from producer.openapi import describe
 from producer.schemas import TopicOut, Topics, TopicWorker
 from shared.errors import NotFound
-from shared.store import topics
+from shared.store import tallies, topics
+from shared.store.tallies import Rates
 from shared.store.topics import TopicView
 from shared.times import format_ms
 
@@ -18,7 +19,7 @@ KIND = "topic"
 
 
 @describe(
-    "Topics: how much waits, is late and runs, and who works on it",
+    "Topics: how much waits, is late and runs, how much passes, and who works on it",
     tag="topics",
     scope="read",
     answers={200: Topics},
@@ -26,12 +27,14 @@ KIND = "topic"
 )
 async def list_topics(request: web.Request) -> web.Response:
     store = request.app[STORE]
-    return json_answer(Topics(items=tuple([_out(await topics.view_of(store, depth)) for depth in await topics.depths(store)])))
+    depths = await topics.depths(store)
+    rates = await tallies.rates(store, [depth.topic for depth in depths])
+    return json_answer(Topics(items=tuple([_out(await topics.view_of(store, depth), rates[depth.topic]) for depth in depths])))
 
 
 @describe("One topic", tag="topics", scope="read", answers={200: TopicOut}, problems=(404, 503))
 async def get_topic(request: web.Request) -> web.Response:
-    return json_answer(_out(await _found(request)))
+    return await _answer(request)
 
 
 @describe(
@@ -44,7 +47,7 @@ async def get_topic(request: web.Request) -> web.Response:
 async def pause_topic(request: web.Request) -> web.Response:
     view = await _found(request)
     await topics.pause(request.app[STORE], view.depth.topic)
-    return json_answer(_out(await _found(request)))
+    return await _answer(request)
 
 
 @describe(
@@ -57,7 +60,13 @@ async def pause_topic(request: web.Request) -> web.Response:
 async def resume_topic(request: web.Request) -> web.Response:
     view = await _found(request)
     await topics.resume(request.app[STORE], view.depth.topic)
-    return json_answer(_out(await _found(request)))
+    return await _answer(request)
+
+
+async def _answer(request: web.Request) -> web.Response:
+    view = await _found(request)
+    rates = await tallies.rates(request.app[STORE], [view.depth.topic])
+    return json_answer(_out(view, rates[view.depth.topic]))
 
 
 async def _found(request: web.Request) -> TopicView:
@@ -68,7 +77,7 @@ async def _found(request: web.Request) -> TopicView:
     return view
 
 
-def _out(view: TopicView) -> TopicOut:
+def _out(view: TopicView, rates: Rates) -> TopicOut:
     return TopicOut(
         topic=view.depth.topic,
         configured=view.depth.configured,
@@ -79,6 +88,9 @@ def _out(view: TopicView) -> TopicOut:
         ready=view.depth.ready,
         running=view.depth.running,
         lateness_ms=view.lateness_ms,
+        accepted_per_second=rates.accepted_per_s,
+        delivered_per_second=rates.delivered_per_s,
+        failed_per_second=rates.failed_per_s,
         next_due_at=UNSET if view.next_due_ms is None else format_ms(view.next_due_ms),
         workers=tuple(TopicWorker(name=one.name, running=one.running, idle_ms=one.idle_ms) for one in view.consumers),
     )

@@ -1,4 +1,5 @@
-"""Whether Redis answers, asked once a second: what readiness tells, what keeps the clock, and what is unsafe about it."""
+"""Whether Redis answers, asked once a second: what readiness tells, what keeps the clock, and what is unsafe about it. What
+was counted since is written down then too."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import time
 from shared.errors import Outage, SettingsError
 from shared.store.partition import Store
 from shared.store.preflight import Preflight
+from shared.store.tallies import Tallies
 from shared.waiting import OutageWatch
 
 EVERY_S = 1.0
@@ -19,6 +21,7 @@ class RedisWatch:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._watch = OutageWatch("producer")
+        self.tallies = Tallies(store)
         self._answered_s = -UNREADY_AFTER_S
         self._inspected_s = -INSPECT_S
         self.preflight: Preflight | None = None
@@ -39,6 +42,7 @@ class RedisWatch:
         """Raises ``Outage``."""
         await self._store.synchronise()
         await self._store.register_topics()
+        await self.tallies.flush()
         if self._watch.failures or time.monotonic() - self._inspected_s > INSPECT_S:
             first, self.preflight = self.preflight is None, await self._store.inspect()
             self._inspected_s = time.monotonic()

@@ -201,7 +201,11 @@ class Deliveries:
     async def settle(self, settlements: Sequence[Settlement], max_finished: int) -> list[bool]:
         """Ends deliveries. False for one whose lease is not held any more: nothing was written for it. Raises ``Outage``."""
         settling = Settling(self._keys, self.consumer, max_finished, settlements)
-        return settling.results(await SETTLE.run(self._client, settling.keys, settling.arguments))
+        results = settling.results(await SETTLE.run(self._client, settling.keys, settling.arguments))
+        for settlement, took_effect in zip(settlements, results, strict=True):
+            if took_effect and settlement.counts_as is not None:
+                self._partition.counted[settlement.topic, settlement.counts_as] += 1
+        return results
 
     async def renew(self, leases: Sequence[Lease]) -> list[bool]:
         """Keeps leases alive. False for one that is lost. Raises ``Outage``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -70,6 +70,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """The flow key whose place it gives back; ``None`` where it holds none."""
     flow_key: str | None = None
     """retry: that of the message, which decides where it waits."""
+    counts_as: Literal["delivered", "failed"] | None = None
+    """In the rates of its topic."""
 
 
 def deferrals_text(settlement: Settlement) -> str:

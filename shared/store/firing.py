@@ -159,6 +159,8 @@ async def _run(
     for message in messages if answer[0] == b"fired" else ():
         due_ms = int(float(message.score))
         tell(partition, "scheduled", schedule.definition.topic, message.id, due_ms=due_ms, record=schedule.template)
+    if answer[0] == b"fired" and messages:
+        partition.counted[topic, "accepted"] += len(messages)
     return answer, reached
 
 

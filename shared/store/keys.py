@@ -91,6 +91,10 @@ class Keys:
         """STRING: the millisecond from which an API key has its whole burst free again. It expires then."""
         return f"{self._base}:rate:{name}"
 
+    def tally(self, tens: int) -> str:
+        """HASH ``<topic> <what>`` → how many messages in those ten seconds since the epoch. It expires."""
+        return f"{self._base}:tally:{tens}"
+
     def parked(self, topic: str) -> str:
         """ZSET of records that wait for a place of their flow key, by due time."""
         return self.due(f"{topic}:{PARKED}")

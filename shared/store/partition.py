@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from redis.crc import key_slot
 
@@ -25,6 +26,8 @@ from shared.store.permissions import check_permissions
 from shared.store.preflight import Preflight, inspect
 from shared.store.scripts import Argument, Script
 
+Counted = Literal["accepted", "delivered", "failed"]
+COUNTED: tuple[Counted, ...] = get_args(Counted)
 SILENCE_S = 5.0
 """A subscription that is silent this long is asked for a sign of life, and given up without one."""
 
@@ -48,6 +51,8 @@ class Partition:
     """Messages that go together, by topic: see ``accept``."""
     events: Outbox = field(default_factory=Outbox, init=False)
     """What this process tells of its messages, while somebody watches."""
+    counted: Counter[tuple[str, Counted]] = field(default_factory=Counter, init=False)
+    """What became of messages here, by topic, since it was last written down: see ``tallies``."""
 
     @property
     def number(self) -> int:

@@ -19,7 +19,7 @@ TRIAL_MS = 1_000
 """How long the key of a trial may stay where the process that made it dies meanwhile."""
 TRIALS: tuple[tuple[str, ...], ...] = (
     ("SET", "{key}", "", "PX", str(TRIAL_MS)),
-    ("EXISTS", "{key}"), ("GET", "{key}"), ("TIME",), ("PUBLISH", "{channel}", ""),
+    ("PEXPIRE", "{key}", str(TRIAL_MS)), ("EXISTS", "{key}"), ("GET", "{key}"), ("TIME",), ("PUBLISH", "{channel}", ""),
     ("HDEL", "{key}", "x"), ("HGET", "{key}", "x"), ("HINCRBY", "{key}", "x", "1"), ("HLEN", "{key}"),
     ("HMGET", "{key}", "x"), ("HSET", "{key}", "x", "x"),
     ("LLEN", "{key}"), ("LRANGE", "{key}", "0", "0"), ("LTRIM", "{key}", "0", "0"), ("RPUSH", "{key}", "x"),

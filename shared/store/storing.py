@@ -12,6 +12,7 @@ from shared.settings import Durability
 from shared.store.chunks import CHUNK_BYTES, CHUNK_MESSAGES, Chunk, Message
 from shared.store.commit import NotSafe
 from shared.store.groups import Groups
+from shared.store.keys import parse_lane
 from shared.store.partition import Partition
 from shared.store.scripts import SCHEDULE, Argument
 
@@ -38,6 +39,8 @@ async def store_chunk(chunk: Chunk, asked: Durability, key: str = "", ttl_ms: in
         answer, reached = await _run(chunk.partition, chunk.lanes, asked, key, ttl_ms, record)
     except NotSafe as error:
         answer, reached, unsafe = error.answer, "memory", error
+    if answer[0] == b"stored":
+        _count(chunk.partition, chunk.lanes)
     return Stored(answer[0], answer[1].decode() if len(answer) > 1 else "", reached, unsafe)
 
 
@@ -58,7 +61,13 @@ async def store_together(chunk: Chunk) -> Durability:
 
 async def _store_all(partition: Partition, lane: str, messages: list[Message]) -> list[Durability]:
     _, reached = await _run(partition, {lane: messages}, "memory")
+    _count(partition, {lane: messages})
     return [reached] * len(messages)
+
+
+def _count(partition: Partition, lanes: Mapping[str, list[Message]]) -> None:
+    for lane, messages in lanes.items():
+        partition.counted[parse_lane(lane)[0], "accepted"] += len(messages)
 
 
 async def _run(

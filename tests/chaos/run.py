@@ -49,7 +49,7 @@ FOLLOWS_WITHIN_S = 60.0
 LOOKS_AT_ONCE = 16
 WATCH_S = 0.2
 HISTORY, RULES, ABOUT = "history.jsonl", "rules.json", "about.json"
-STAYS = ("topics", "counts", "finished", "finished:expiry", "dead", "dead:records", "idempotency:", "rate:")
+STAYS = ("topics", "counts", "finished", "finished:expiry", "dead", "dead:records", "idempotency:", "rate:", "tally:")
 """What may be left: what is told of finished messages, dead letters, counters, keys with a time to live."""
 
 

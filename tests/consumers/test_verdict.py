@@ -77,6 +77,24 @@ def test_an_expired_message_spent_no_attempt() -> None:
     assert (kept.status, kept.attempts, kept.started_ms) == ("expired", 1, 0)
 
 
+def test_what_counts_as_delivered_and_as_failed() -> None:
+    """What spends an attempt or ends in the dead letters has failed; expiry and what is put off are neither."""
+    ends = {
+        "delivered": verdict(make_delivery(), None, ENDED_MS, "w"),
+        "retried": verdict(make_delivery(), ValueError("no"), ENDED_MS, "w"),
+        "dead": verdict(make_delivery(), Dead("no"), ENDED_MS, "w"),
+        "expired": finished(make_delivery(), "expired", ENDED_MS, "w"),
+        "deferred": verdict(make_delivery(), Retry(5, counts=False), ENDED_MS, "w"),
+        "put back": put_back(make_delivery().entry, "a", 5),
+        "unreadable": unreadable(make_delivery().entry, "a", "no record"),
+    }
+
+    assert {name: one.counts_as for name, one in ends.items()} == {
+        "delivered": "delivered", "retried": "failed", "dead": "failed", "unreadable": "failed",
+        "expired": None, "deferred": None, "put back": None,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(("attempts", "delay_ms"), [(0, 1_000), (1, 2_000), (3, 8_000)])
 def test_an_exception_is_retried_by_policy(attempts: int, delay_ms: int) -> None:
     """Any exception counts as an attempt and waits for the backoff of that many failures."""

@@ -72,13 +72,14 @@ def test_every_key_is_shown_in_the_readme_and_explained_in_the_architecture() ->
         keys.idempotency("d"),
         *(keys.flow("t", what) for what in get_args(FlowSet)),
         keys.rate("n"),
+        keys.tally(1),
     ]
     made += [keys.schedule("s"), keys.runs("s")]
     names = {key.removeprefix("mss:{0}:") for key in made}
     readme, architecture = (ROOT / "README.md").read_text(), (ROOT / "docs" / "architecture.md").read_text()
     public = [name for name in dir(Keys) if not name.startswith("_")]
     assert sorted(public) == sorted(
-        ["due", "dues", "errors", "flow", "idempotency", "parked", "rate", "runs", "schedule", "stream", "streams"]
+        ["due", "dues", "errors", "flow", "idempotency", "parked", "rate", "runs", "schedule", "stream", "streams", "tally"]
     ), "a new kind of key: show it here too"
 
     for name in names:

@@ -98,7 +98,7 @@ async def stored(redis: Redis, prefix: str) -> dict[str, int]:
     found = {}
     async for raw in redis.scan_iter(match=f"{prefix}:*", count=1000):
         name = raw.decode().split("}:", 1)[1]
-        if name not in _RETAINED:
+        if name not in _RETAINED and not name.startswith("tally:"):
             found[name] = await _size(redis, raw)
     return found
 

@@ -8,15 +8,14 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-from shared.store.scripts import SCHEDULE
-
-_MARK = SCHEDULE.sha.encode()
+from shared.store.scripts import SCHEDULE, Script
 
 
 class CuttingProxy:
     """Passes everything on, until told where to cut."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, script: Script = SCHEDULE) -> None:
+        self._mark = script.sha.encode()
         self._server = urlsplit(server_url)
         self._calls_left = 0
         self._after = False
@@ -50,8 +49,8 @@ class CuttingProxy:
         async def requests() -> None:
             seen = b""
             while data := await reader.read(65_536):
-                seen = (seen + data)[-len(data) - len(_MARK) + 1 :]
-                if self._armed and _MARK in seen:
+                seen = (seen + data)[-len(data) - len(self._mark) + 1 :]
+                if self._armed and self._mark in seen:
                     seen = b""
                     self._calls_left -= 1
                     if self._calls_left == 0:

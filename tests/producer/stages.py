@@ -55,18 +55,19 @@ class Stages:
             started_ms=entry.entry_ms + 3 if status == "delivered" else 0,
             worker=self.worker,
         )
+        counts_as = "delivered" if status == "delivered" else None
         text = _encode(kept).decode()
-        await self._settle(entry, "finished", errors_exist=entry.attempts > 0, text=text, number=60_000)
+        await self._settle(entry, "finished", errors_exist=entry.attempts > 0, text=text, number=60_000, counts_as=counts_as)
 
     async def fail(self, entry: Entry, error: str, delay_ms: int) -> None:
         """Failed, to be delivered again after so long."""
         text = self._attempt(entry, error, delay_ms)
-        await self._settle(entry, "retry", text=text, number=delay_ms, attempts=entry.attempts + 1)
+        await self._settle(entry, "retry", text=text, number=delay_ms, attempts=entry.attempts + 1, counts_as="failed")
 
     async def bury(self, entry: Entry, reason: str, error: str) -> None:
         """Failed for good."""
         header = DeadHeader(reason=reason, due_ms=entry.due_ms, attempts=entry.attempts + 1)
-        await self._settle(entry, "dead", text=self._attempt(entry, error), header=_encode(header).decode())
+        await self._settle(entry, "dead", text=self._attempt(entry, error), header=_encode(header).decode(), counts_as="failed")
 
     def _attempt(self, entry: Entry, error: str, delay_ms: int | None = None) -> str:
         attempt = Attempt(

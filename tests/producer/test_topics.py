@@ -34,7 +34,7 @@ async def test_an_empty_topic_is_shown_and_an_unknown_one_is_not_found(api: Api)
     """Those of the settings are always there."""
     assert (await api.get("/topics/echo")).json == {
         "topic": "echo", "configured": True, "paused": False, "scheduled": 0, "overdue": 0, "ready": 0,
-        "running": 0, "lateness_ms": 0,
+        "running": 0, "lateness_ms": 0, "accepted_per_second": 0.0, "delivered_per_second": 0.0, "failed_per_second": 0.0,
     }  # fmt: skip
     for way in ("", "/pause", "/resume"):
         assert_problem(await api.call("POST" if way else "GET", f"/topics/nobody{way}"), 404, says="no topic 'nobody'")

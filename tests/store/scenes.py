@@ -13,8 +13,10 @@ from shared.settings import LimitSettings, RetentionSettings
 from shared.store import accept, dead_letters, due, firing, flow, messages, rates, schedules, scripts
 from shared.store.chunks import Draft
 from shared.store.flow import Limit as FlowLimit
+from shared.store.partition import Store
 from shared.store.rates import Limit
 from shared.store.scripts import Argument, Script
+from shared.store.tallies import Tally
 from tests.store.flowing import Flowing
 from tests.store.stage import HOUR_MS, Call, Stage, dead, finished, id_of, lease_of, retry
 
@@ -267,6 +269,15 @@ async def _rate(stage: Stage) -> Scene:
     return _scene(call, "no room", "no room", {})
 
 
+async def _tally(stage: Stage) -> Scene:
+    async def flush(store: Store) -> None:
+        store.partitions[0].counted["alpha", "accepted"] += 3
+        await Tally(store.partitions[0]).flush()
+
+    call = await stage.call_of(flush)
+    return _scene(call, 1, 0, {})
+
+
 def _room(answer: Any) -> str:
     return "no room" if answer > 0 else "counted"
 
@@ -316,5 +327,6 @@ PLAYS = {
     "limit": Play(scripts.LIMIT, _limit, "ZREM"),
     "flow_keys": Play(scripts.FLOW_KEYS, _flow_keys, summary=len),
     "tidy": Play(scripts.TIDY, _tidy, "ZREM", summary=_second),
+    "tally": Play(scripts.TALLY, _tally, "HSET"),
     "rate": Play(scripts.RATE, _rate, summary=_room),
 }

@@ -155,7 +155,8 @@ async def test_a_script_begins_with_the_write_that_may_fail(stage: Stage, redis:
 async def refused_when_full(redis: Client, play: Play) -> bool:
     """What accepts; and before Redis 7, whose XGROUP counts as a command that needs memory, what leaves a group."""
     before_7 = int((await redis.info("server"))["redis_version"].split(".")[0]) < 7
-    return play.script in {scripts.SCHEDULE, scripts.PUT_SCHEDULE, scripts.FIRE} or (play.script is scripts.LEAVE and before_7)
+    accepting = {scripts.SCHEDULE, scripts.PUT_SCHEDULE, scripts.FIRE, scripts.TALLY}
+    return play.script in accepting or (play.script is scripts.LEAVE and before_7)
 
 
 @every_writing_play

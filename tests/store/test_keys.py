@@ -21,7 +21,17 @@ def names_of(keys: Keys) -> list[str]:
         for name in (*keys.dues(topic), *keys.streams(topic), *(keys.flow(topic, what) for what in get_args(FlowSet)))
     ]
     chunks = [keys.idempotency("d"), keys.idempotency("d", 1), keys.idempotency("e")]
-    return [*fixed, *per_topic, *chunks, keys.errors("echo-0-1"), keys.errors("echo-0-2"), keys.rate("a"), keys.rate("b")]
+    return [
+        *fixed,
+        *per_topic,
+        *chunks,
+        keys.errors("echo-0-1"),
+        keys.errors("echo-0-2"),
+        keys.rate("a"),
+        keys.rate("b"),
+        keys.tally(1),
+        keys.tally(2),
+    ]
 
 
 def test_no_two_keys_share_a_name() -> None:
@@ -63,6 +73,7 @@ def test_a_stream_tells_its_lane(topic: str) -> None:
         (lambda keys: keys.dead, "mss:{0}:dead"),
         (lambda keys: keys.finished, "mss:{0}:finished"),
         (lambda keys: keys.rate("billing"), "mss:{0}:rate:billing"),
+        (lambda keys: keys.tally(179548896), "mss:{0}:tally:179548896"),
         (lambda keys: keys.idempotency("d"), "mss:{0}:idempotency:d"),
         (lambda keys: keys.idempotency("d", 2), "mss:{0}:idempotency:d:2"),
     ],

@@ -11,7 +11,7 @@ RETAINED = ("topics", "counts", "finished", "finished:expiry")
 FORMS = re.compile(
     r"topics|counts|index|mark|paused|finished|finished:expiry|dead|dead:records|due:(echo|work)(:high|:low|:limited|:parked)?|flow:(echo|work):(line|held|log|next|limits|logs)|stream:(echo|work):(high|normal|low)"
     r"|schedules|schedules:next|schedule:[A-Za-z0-9_.-]{1,128}(:runs)?"
-    r"|idempotency:[0-9a-f]{40}(:[0-9]+)?|errors:(echo|work)-0-[0-9a-v]{21}"
+    r"|idempotency:[0-9a-f]{40}(:[0-9]+)?|tally:[0-9]+|errors:(echo|work)-0-[0-9a-v]{21}"
 )
 """Every key there may be with the topics ``echo`` and ``work`` and one partition, without prefix and tag."""
 
@@ -29,7 +29,7 @@ async def leaked_keys(redis: Client, prefix: str) -> dict[str, str]:
             continue
         if kind == "stream" and await redis.xlen(key) == 0 and await _nothing_pending(redis, key):
             continue
-        if name.startswith(("idempotency:", "rate:")) and await redis.pttl(key) != -1:
+        if name.startswith(("idempotency:", "rate:", "tally:")) and await redis.pttl(key) != -1:
             continue
         leaked[name] = kind
     return leaked
