@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from shared.clock import RedisClock
 from shared.settings import Settings
 from shared.store.accept import schedule
 from shared.store.chunks import Draft
@@ -167,6 +168,12 @@ async def commands(client: Redis) -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): row["calls"] for name, row in (await client.info("commandstats")).items()}
 
 
+async def _ms_later(clock: RedisClock) -> None:
+    """Until what was accepted now is due by Redis's own clock too."""
+    accepted_ms = clock.now_ms()
+    await eventually(lambda: clock.now_ms() > accepted_ms + 5, what="some milliseconds have passed")
+
+
 async def test_counting_costs_no_command(own_stage: Stage) -> None:
     """Whatever is stored and settled, Redis is asked for it alone; then for one script, however much was counted."""
     draft = Draft("alpha", "text", b"x")
@@ -175,8 +182,7 @@ async def test_counting_costs_no_command(own_stage: Stage) -> None:
         before = await commands(own_stage.client)
         for _ in range(100):
             await schedule(own_stage.store, [draft])
-        accepted_ms, clock = own_stage.partition.clock.now_ms(), own_stage.partition.clock
-        await eventually(lambda clock=clock, ms=accepted_ms: clock.now_ms() > ms + 5, what="all are due by Redis's clock too")
+        await _ms_later(own_stage.partition.clock)
         assert await own_stage.dispatch() == 100
         held = await own_stage.read(100)
         await own_stage.settle(*(msgspec.structs.replace(finished(one), counts_as="delivered") for one in held))
