@@ -59,6 +59,7 @@ def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Set
         number=delivery.policy.retention_ms,
         flow=entry.flow,
         counts_as="delivered" if status == "delivered" else None,
+        labels=record.options.labels,
     )
 
 
@@ -130,6 +131,7 @@ def _retry(delivery: Delivery, failure: Attempt | None, delay_ms: int) -> Settle
         flow=delivery.entry.flow,
         flow_key=delivery.record.options.flow_key,
         counts_as="failed" if failure else None,
+        labels=delivery.record.options.labels,
     )
 
 
@@ -145,6 +147,7 @@ def _dead(delivery: Delivery, reason: str, failure: Attempt) -> Settlement:
         record_bytes=len(delivery.entry.record),
         flow=delivery.entry.flow,
         counts_as="failed",
+        labels=delivery.record.options.labels,
     )
 
 

@@ -28,9 +28,12 @@ MESSAGE_QUERY: dict[str, tuple[dict[str, Any], str]] = {
         "Most messages a page; large ones come fewer at a time.",
     ),
     "cursor": ({"type": "string", "pattern": CURSOR}, "`next_cursor` of the page before, with the same other parameters."),
-    "order": ({"type": "string", "enum": ["oldest", "newest"]}, "Which comes first, by the time of its state."),
+    "order": (
+        {"type": "string", "enum": ["oldest", "newest"]},
+        "Which comes first, by the time of its state; with a `label`, of those that are not over, by the time first asked for.",
+    ),
     "topic": ({"type": "string", "pattern": f"^{TOPIC_PATTERN}$"}, "Only of this topic."),
-    "label": ({"type": "string"}, "Only with this label."),
+    "label": ({"type": "string"}, "Only with this label. An index finds those that are not over."),
     "due_from": _TIME_QUERY, "due_until": _TIME_QUERY, "created_from": _TIME_QUERY, "created_until": _TIME_QUERY,
 }  # fmt: skip
 DEAD_LETTER_QUERY = {

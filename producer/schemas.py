@@ -258,7 +258,9 @@ CursorIn = Annotated[str, Meta(description="`next_cursor` of the request before.
 
 
 class Bulk(In, frozen=True):
-    """A part of a change of many: one request looks at no more than 1,000 messages, and the next goes on from its cursor."""
+    """A part of a change of many: one request looks at no more than 1,000 messages, of those with a label at 200, and the next
+    goes on from its cursor.
+    """
 
     dry_run: Annotated[bool, Meta(description="Only count.")] = False
     cursor: (

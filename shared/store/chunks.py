@@ -55,6 +55,8 @@ class Chunk(Struct):
     lanes: dict[str, list[Message]]
     count: int = 0
     size_bytes: int = 0
+    labelled: bool = False
+    """Whether one of its messages has labels."""
 
     def has_room(self, size_bytes: int) -> bool:
         return self.count < CHUNK_MESSAGES and self.size_bytes + size_bytes <= CHUNK_BYTES
@@ -96,6 +98,7 @@ def render(
             (first_score(due_ms, bits), record)
         )
         chunk.count += 1
+        chunk.labelled |= bool(draft.options.labels)
         chunk.size_bytes += size_bytes
         rendered.ids.append(message_id)
         rendered.due_ms.append(due_ms)

@@ -61,7 +61,7 @@ async def replay(
                 seen, record = view.stored, encode_record(_changed(view.record, change))
         answer, reached = await partition.run(
             REPLAY,
-            [keys.dead, keys.dead_records, keys.index, *keys.dues(topic)],
+            [keys.dead, keys.dead_records, keys.index, keys.labels, *keys.dues(topic)],
             [message_id, keys.wake_channel, due_ms, record, seen, *(parse_lane(lane)[1] for lane in lanes(topic))],
             asked,
             b"replayed",

@@ -72,6 +72,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """retry: that of the message, which decides where it waits."""
     counts_as: Literal["delivered", "failed"] | None = None
     """In the rates of its topic."""
+    labels: tuple[str, ...] = ()
+    """Those of the message: where it is over it goes out of their index."""
 
 
 def deferrals_text(settlement: Settlement) -> str:

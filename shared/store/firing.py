@@ -151,6 +151,7 @@ async def _run(
         [
             keys.schedule(schedule.id), keys.schedules_next, keys.runs(schedule.id),
             keys.due(lane_of(topic, options.priority, options.flow_key)), keys.index, *keys.dues(last.topic if last else topic),
+            *([keys.labels] if options.labels else []),
         ],
         arguments,
         asked,

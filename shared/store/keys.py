@@ -46,6 +46,8 @@ class Keys:
         """STRING that is gone a millisecond after it was written: what a wait for safety waits for."""
         self.trial = f"{self._base}:trial"
         """STRING on which a process tries, when it starts, whether it may run each command of the scripts."""
+        self.labels = f"{self._base}:labels"
+        """ZSET ``<label>\\t<digits of the id>\\t<id>``, all of score 0, of messages that carry labels and are not over."""
         self.schedules = f"{self._base}:schedules"
         """ZSET of the ids of all recurring schedules, all of score 0: in the order of the ids."""
         self.schedules_next = f"{self._base}:schedules:next"

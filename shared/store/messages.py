@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -13,7 +14,7 @@ from shared.record import Priority, Record, decode_record, encode_record
 from shared.settings import Durability, RetentionSettings
 from shared.store.keys import GROUP, lane_of, lanes
 from shared.store.partition import Partition, Store
-from shared.store.scripts import CANCEL, CHANGE, GET
+from shared.store.scripts import CANCEL, CHANGE, GET, Argument
 from shared.store.telling import tell
 from shared.times import format_ms
 
@@ -130,21 +131,24 @@ def _place(store: Store, message_id: str) -> _Place:
 async def get(store: Store, message_id: str) -> View:
     """The message, wherever it lies. Raises ``NotFound``, ``Outage``."""
     place = _place(store, message_id)
+    return _view(place, await GET.run(place.partition.client, *_look(place)))
+
+
+async def get_each(partition: Partition, ids: Sequence[str]) -> list[View | None]:
+    """Messages of one partition, each as it is at its own moment; ``None`` where there is none. Raises ``Outage``."""
+    places = [_Place(one, parsed.topic, partition) if (parsed := parse_id(one)) else None for one in ids]
+    answers = iter(await GET.run_each(partition.client, [_look(place) for place in places if place]))
+    return [_view_if_any(place, next(answers)) if place else None for place in places]
+
+
+def _look(place: _Place) -> tuple[list[str], list[Argument]]:
     keys, dues = place.partition.keys, place.partition.keys.dues(place.topic)
-    answer = await GET.run(
-        place.partition.client,
-        [
-            keys.index,
-            keys.finished,
-            keys.dead,
-            keys.dead_records,
-            keys.errors(message_id),
-            *dues,
-            *keys.streams(place.topic),
-        ],
-        [message_id, GROUP, len(dues)],
-    )
-    return _view(place, answer)
+    others = [keys.index, keys.finished, keys.dead, keys.dead_records, keys.errors(place.id)]
+    return [*others, *dues, *keys.streams(place.topic)], [place.id, GROUP, len(dues)]
+
+
+def _view_if_any(place: _Place, answer: list[Any]) -> View | None:
+    return None if answer[0] == b"absent" else _view(place, answer)
 
 
 def _view(place: _Place, answer: list[Any]) -> View:
@@ -254,6 +258,7 @@ async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None
             keys.errors(message_id),
             keys.flow(place.topic, "held"),
             keys.flow(place.topic, "next"),
+            keys.labels,
             *dues,
             *keys.streams(place.topic),
         ],

@@ -46,6 +46,24 @@ class Script:
                 await client.execute_command("SCRIPT LOAD", self.text)
                 return await client.execute_command(*command)
 
+    async def run_each(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+        """Its answers to calls that only read, in one round trip. Raises ``Outage``."""
+        with outages():
+            answers = await self._run_each(client, calls)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                await client.execute_command("SCRIPT LOAD", self.text)
+                answers = await self._run_each(client, calls)
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+        return answers
+
+    async def _run_each(self, client: Client, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]) -> list[Any]:
+        pipeline = client.pipeline(transaction=False)
+        for keys, arguments in calls:
+            pipeline.execute_command(*self.command(keys, arguments))
+        return list(await pipeline.execute(raise_on_error=False))
+
 
 SCHEDULE = Script("schedule")
 DISPATCH = Script("dispatch")

@@ -27,6 +27,7 @@ class Settling:
                 bundles.setdefault(bundle, []).append(position)
             else:
                 others.append(position)
+        self._labelled = any(settlements[position].labels for position in others)
         self.arguments: list[Argument] = [GROUP, consumer, keys.wake_channel, max_finished, len(bundles)]
         self._order: list[int] = []
         """Positions of the settlements as the script is told of them."""
@@ -36,6 +37,8 @@ class Settling:
         for position in others:
             self._other(settlements[position])
         self._order += others
+        if self._labelled:
+            self.keys.append(keys.labels)
 
     def results(self, answer: Sequence[int]) -> list[bool]:
         """Which settlements took effect, in the order in which they were given."""
@@ -68,6 +71,8 @@ class Settling:
             one.header if one.outcome == "dead" else f"{one.attempts} {deferrals_text(one)}".rstrip(),
             0 if one.flow is None else self._number_of_places(one.topic), one.flow or "",
         )  # fmt: skip
+        if self._labelled:
+            self.arguments.append("\t".join(one.labels))
 
     def _lane(self, one: Settlement) -> str:
         return lane_of(one.topic, parse_lane(lane_of_stream(one.lease.stream))[1], one.flow_key)
@@ -87,7 +92,8 @@ class Settling:
 
 
 def _is_plain(one: Settlement) -> bool:
-    return one.outcome == "finished" and one.lease.deliveries == 1 and not one.errors_exist and one.flow is None
+    first_try = one.lease.deliveries == 1 and not one.errors_exist
+    return one.outcome == "finished" and first_try and one.flow is None and not one.labels
 
 
 def _by_time(entry_id: str) -> tuple[int, str]:

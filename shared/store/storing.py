@@ -36,7 +36,7 @@ async def store_chunk(chunk: Chunk, asked: Durability, key: str = "", ttl_ms: in
     """``key``, ``ttl_ms``, ``record``: of the idempotency record of this chunk, where it has one. Raises ``Outage``."""
     unsafe: NotSafe | None = None
     try:
-        answer, reached = await _run(chunk.partition, chunk.lanes, asked, key, ttl_ms, record)
+        answer, reached = await _run(chunk.partition, chunk.lanes, asked, key, ttl_ms, record, labelled=chunk.labelled)
     except NotSafe as error:
         answer, reached, unsafe = error.answer, "memory", error
     if answer[0] == b"stored":
@@ -45,22 +45,25 @@ async def store_chunk(chunk: Chunk, asked: Durability, key: str = "", ttl_ms: in
 
 
 async def store_together(chunk: Chunk) -> Durability:
-    """A chunk of one message without a key: what comes for its lane while a script runs goes together in the next one.
+    """A chunk of one message without a key: what comes for its lane while a script runs goes together in the next one, those
+    with labels among themselves.
 
-    Each is stored or not as if it came alone, since nothing but an outage or a due set of another type refuses any of them.
+    Each is stored or not as if it came alone, since nothing but an outage or a key of another type, which is the same for
+    all, refuses any of them.
     Returns how safe it is. Raises ``Outage``.
     """
     ((lane, (message,)),) = chunk.lanes.items()
-    groups = chunk.partition.gathering.get(lane)
+    kind = f"{lane} with labels" if chunk.labelled else lane
+    groups = chunk.partition.gathering.get(kind)
     if groups is None:
-        work = partial(_store_all, chunk.partition, lane)
-        groups = chunk.partition.gathering[lane] = Groups(work, at_once=1, most=CHUNK_MESSAGES, most_bytes=CHUNK_BYTES)
+        work = partial(_store_all, chunk.partition, lane, labelled=chunk.labelled)
+        groups = chunk.partition.gathering[kind] = Groups(work, at_once=1, most=CHUNK_MESSAGES, most_bytes=CHUNK_BYTES)
     reached: Durability = await groups.run(message, chunk.size_bytes)
     return reached
 
 
-async def _store_all(partition: Partition, lane: str, messages: list[Message]) -> list[Durability]:
-    _, reached = await _run(partition, {lane: messages}, "memory")
+async def _store_all(partition: Partition, lane: str, messages: list[Message], *, labelled: bool) -> list[Durability]:
+    _, reached = await _run(partition, {lane: messages}, "memory", labelled=labelled)
     _count(partition, {lane: messages})
     return [reached] * len(messages)
 
@@ -71,11 +74,20 @@ def _count(partition: Partition, lanes: Mapping[str, list[Message]]) -> None:
 
 
 async def _run(
-    partition: Partition, lanes: Mapping[str, list[Message]], asked: Durability, key: str = "", ttl_ms: int = 0, record: str = ""
+    partition: Partition,
+    lanes: Mapping[str, list[Message]],
+    asked: Durability,
+    key: str = "",
+    ttl_ms: int = 0,
+    record: str = "",
+    *,
+    labelled: bool,
 ) -> tuple[Any, Durability]:
     keys = [partition.keys.due(lane) for lane in lanes]
     if ttl_ms:
         keys.append(key)
+    if labelled:
+        keys.append(partition.keys.labels)
     arguments: list[Argument] = [partition.keys.wake_channel, ttl_ms, record]
     for messages in lanes.values():
         arguments.append(len(messages))

@@ -18,8 +18,9 @@ FIXED_YEAR = "2035"
 REDIS_PROMPT = "127.0.0.1:6390> "
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CHANGES = re.compile(
-    r"(?P<id>[A-Za-z][\w.-]*?-\d+-[0-9a-v]{21})(?![0-9a-v])"
+    r"(?P<id>(?<!\\)[A-Za-z][\w.-]*?-\d+-[0-9a-v]{21})(?![0-9a-v])"
     r"|(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))"
+    r"|(?P<digits>(?<=\\t)[0-9a-v]{21}(?=\\t))"
     r"|(?P<worker>\b[\w.]+-\d+-[0-9a-f]{4}\b)"
     r"|(?P<entry>\b\d{13}-\d+)"
     r"|(?P<ms>\b\d{13}(?:\.\d+)?)"
@@ -31,6 +32,7 @@ _CHANGES = re.compile(
 )
 _SHAPES = {
     "time": r"\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)",
+    "digits": r"[0-9a-v]{21}",
     "worker": r"[\w.-]+-\d+-[0-9a-f]{4}",
     "entry": r"\d{13}-\d+",
     "ms": r"\d{13}(?:\.\d+)?",

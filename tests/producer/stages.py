@@ -83,8 +83,9 @@ class Stages:
     async def _settle(self, entry: Entry, outcome: str, **more: object) -> None:
         lease = Lease(entry.stream, entry.entry_id, entry.deliveries)
         message_id = entry.record.split(b" ", 1)[0].decode()
-        flow_key = decode_record(entry.record).options.flow_key
-        settlement = Settlement(lease, message_id, entry.topic, outcome, flow=entry.flow, flow_key=flow_key, **more)  # type: ignore[arg-type] # its fields
+        options = decode_record(entry.record).options
+        own = {"flow": entry.flow, "flow_key": options.flow_key, "labels": options.labels, **more}
+        settlement = Settlement(lease, message_id, entry.topic, outcome, **own)  # type: ignore[arg-type] # its fields
         assert await self.deliveries.settle([settlement], 1000) == [True]
 
     async def close(self) -> None:

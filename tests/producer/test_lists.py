@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from shared.store.connect import Client
+from shared.store.keys import Keys
 from tests.producer.api import Api, assert_problem
 from tests.producer.stages import Stages
 
-pytestmark = pytest.mark.leaves("due", "dead", "index", "finished", "stream", "errors")
+pytestmark = pytest.mark.leaves("due", "dead", "index", "finished", "stream", "errors", "labels")
 
 FAR = "2030-06-01T12:00:00Z"
 
@@ -144,6 +146,54 @@ async def test_many_waiting_ones_by_filter(api: Api, path: str) -> None:
     assert last["status"] == ("cancelled" if path.endswith("cancel") else "scheduled")
     assert (last["deliver_at"] < "2030") is path.endswith("deliver")
     assert (await api.message(other))["deliver_at"] == "2030-06-01T12:00:00.000Z"
+
+
+async def commands(redis: Client) -> int:
+    """Scripts that were run."""
+    return int((await redis.info("commandstats"))["cmdstat_evalsha"]["calls"])
+
+
+async def test_few_with_a_label_are_one_page_among_many(api: Api, redis: Client, prefix: str) -> None:
+    """Ten thousand wait, three carry the label: one page has them all, and one request cancels them all."""
+    plain = {"topic": "work", "deliver_at": FAR, "body": "x"}
+    red = [5, 5_000, 9_999]
+    batch = [{**plain, "labels": ["red", "rot und blau"]} if n in red else plain for n in range(10_000)]
+    ids = (await api.accepted("/messages/batch", batch))["ids"]
+
+    before = await commands(redis)
+    page = (await api.get("/messages?label=rot%20und%20blau")).json
+    assert await commands(redis) - before == len(red)
+    assert ids_of(page["items"]) == {ids[n] for n in red}
+    assert "next_cursor" not in page
+    answer = await api.post("/messages/cancel", {"filter": {"label": "red"}})
+    assert answer.json == {"affected": 3, "dry_run": False}
+    assert (await api.get("/messages?label=red")).json.get("items", []) == []
+    assert len(await listed(api, "limit=500")) == 9_997
+    assert await redis.exists(Keys(prefix, 0).labels) == 0
+
+
+async def test_a_label_leads_to_a_message_until_it_is_over(api: Api, stages: Stages) -> None:
+    """Waiting, ready, running, retried, dead and replayed, delivered, cancelled; by either order and in pages of one."""
+    first, second = [(await api.accepted("/messages", {"topic": "work", "labels": ["red"]}))["id"] for _ in range(2)]
+
+    async def found(query: str = "") -> list[str]:
+        return [item["id"] for item in await listed(api, f"label=red&limit=1{query}")]
+
+    assert await found() == [first, second] == (await found("&order=newest"))[::-1]
+    await stages.dispatch("work")
+    assert (await found(), await found("&state=ready")) == ([], [first, second])
+    one, two = await stages.read("work")
+    assert await found("&state=running") == [first, second]
+    await stages.fail(one, "no", 0)
+    assert await found("&state=retrying") == [first]
+    await stages.bury(two, "told so", "no")
+    assert (await found("&state=dead"), await found()) == ([second], [first])
+    await api.accepted(f"/dead-letters/{second}/replay", {"delay": "1h"})
+    assert await found() == [first, second]
+    await api.call("DELETE", f"/messages/{second}")
+    assert await found() == [first]
+    await stages.finish(await stages.run("work"))
+    assert await found() == []
 
 
 async def test_ready_ones_can_be_cancelled_too(api: Api, stages: Stages) -> None:

@@ -73,7 +73,7 @@ async def test_no_word_of_a_caller_names_a_key(api: Api, stages: Stages, redis: 
     assert (await api.call("DELETE", f"/messages/{told['id']}")).status == 200
 
 
-@pytest.mark.leaves("due")
+@pytest.mark.leaves("due", "labels")
 @pytest.mark.parametrize("word", [*HOSTILE, "x" * 255])
 async def test_a_wake_up_says_topic_and_time_and_nothing_else(api: Api, redis: Redis, prefix: str, word: str) -> None:
     """What dispatchers listen to has one form, whatever was sent."""

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared.record import NO_OPTIONS, Options
 from shared.settings import LimitSettings, RetentionSettings
 from shared.store import accept, dead_letters, due, firing, flow, messages, rates, schedules, scripts
 from shared.store.chunks import Draft
@@ -48,14 +49,21 @@ def _scene(call: Call, first: Any, again: Any, after: dict[str, str]) -> Scene:
     return Scene(call.keys, call.arguments, first, again, after)
 
 
-async def _schedule(stage: Stage) -> Scene:
-    now_ms = await stage.now_ms()
-    before = [*await stage.add(now_ms + HOUR_MS), *await stage.add(now_ms + HOUR_MS, topic="beta")]
-    drafts = [Draft(topic, "text", b"x", due_ms=now_ms + HOUR_MS) for topic in ("alpha", "alpha", "beta")]
-    call = await stage.call_of(lambda store: accept.schedule(store, drafts, "a-key"))
-    stored = [record.split(b" ")[0].decode() for record in call.arguments[4:] if isinstance(record, bytes)]
-    assert len(stored) == len(drafts)
-    return _scene(call, b"stored", b"repeated", dict.fromkeys([*before, *stored], "scheduled"))
+_LABELS = ("red", "[blue]")
+_LABELLED = Options(labels=_LABELS)
+
+
+def _schedule(options: Options = NO_OPTIONS) -> Callable[[Stage], Awaitable[Scene]]:
+    async def build(stage: Stage) -> Scene:
+        now_ms = await stage.now_ms()
+        before = [*await stage.add(now_ms + HOUR_MS), *await stage.add(now_ms + HOUR_MS, topic="beta", options=options)]
+        drafts = [Draft(topic, "text", b"x", due_ms=now_ms + HOUR_MS, options=options) for topic in ("alpha", "alpha", "beta")]
+        call = await stage.call_of(lambda store: accept.schedule(store, drafts, "a-key"))
+        stored = [record.split(b" ")[0].decode() for record in call.arguments[4:] if isinstance(record, bytes)]
+        assert len(stored) == len(drafts)
+        return _scene(call, b"stored", b"repeated", dict.fromkeys([*before, *stored], "scheduled"))
+
+    return build
 
 
 async def _dispatch(stage: Stage) -> Scene:
@@ -80,6 +88,20 @@ async def _settle(stage: Stage) -> Scene:
         id_of(done): "delivered", id_of(failed): "retrying", id_of(spent): "dead", id_of(other): "retrying",
         id_of(plain): "delivered", id_of(unkept): "absent",
     }  # fmt: skip
+    return _scene(call, [1] * len(ends), [0] * len(ends), after)
+
+
+async def _settle_labelled(stage: Stage) -> Scene:
+    ids = [*await stage.add(*range(1, 5), options=_LABELLED), *await stage.overdue()]
+    await stage.dispatch()
+    done, failed, spent, gone, plain = await stage.read(5)
+    await stage.client.xdel(gone.stream, gone.entry_id)
+    ends = [
+        finished(done, labels=_LABELS), retry(failed, delay_ms=HOUR_MS, labels=_LABELS), dead(spent, labels=_LABELS),
+        retry(gone, labels=_LABELS), retry(plain, delay_ms=HOUR_MS),
+    ]  # fmt: skip
+    call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
+    after = dict(zip(ids, ("delivered", "retrying", "dead", "absent", "retrying"), strict=True))
     return _scene(call, [1] * len(ends), [0] * len(ends), after)
 
 
@@ -141,13 +163,24 @@ async def _dead(stage: Stage) -> str:
     return await stage.dead()
 
 
+async def _labelled(stage: Stage) -> str:
+    return (await stage.add(await stage.now_ms() + HOUR_MS, options=_LABELLED))[0]
+
+
 async def _delivered(stage: Stage) -> str:
     (entry,) = await stage.running()
     await stage.settle(finished(entry))
     return id_of(entry)
 
 
-_STATES = {"retrying": _retrying, "ready": _ready, "running": _running, "dead": _dead, "delivered": _delivered}
+_STATES = {
+    "retrying": _retrying,
+    "ready": _ready,
+    "running": _running,
+    "dead": _dead,
+    "delivered": _delivered,
+    "labelled": _labelled,
+}
 
 
 def _cancel(state: str) -> Callable[[Stage], Awaitable[Scene]]:
@@ -174,6 +207,15 @@ async def _replay(stage: Stage) -> Scene:
     return _scene(call, b"replayed", b"absent", {message_id: "scheduled"})
 
 
+async def _replay_labelled(stage: Stage) -> Scene:
+    (message_id,) = await stage.add(1, options=_LABELLED)
+    await stage.dispatch()
+    await stage.settle(dead(*await stage.read(), labels=_LABELS))
+    when = await stage.now_ms() + HOUR_MS
+    call = await stage.call_of(lambda store: dead_letters.replay(store, message_id, when))
+    return _scene(call, b"replayed", b"absent", {message_id: "scheduled"})
+
+
 async def _delete_dead(stage: Stage) -> Scene:
     message_id = await stage.dead()
     call = await stage.call_of(lambda store: dead_letters.delete(store, message_id))
@@ -194,9 +236,9 @@ async def _delete_schedule(stage: Stage) -> Scene:
     return _scene(call, [b"deleted"], [b"absent"], {})
 
 
-def _fire(*, overlaps: bool, first: bytes) -> Callable[[Stage], Awaitable[Scene]]:
+def _fire(*, overlaps: bool, first: bytes, labels: tuple[str, ...] = ()) -> Callable[[Stage], Awaitable[Scene]]:
     async def build(stage: Stage) -> Scene:
-        await stage.schedule("hourly", overlap="skip")
+        await stage.schedule("hourly", labels=labels, overlap="skip")
         before = await stage.fire("hourly")
         if not overlaps:
             await messages.cancel(stage.store, before)
@@ -300,9 +342,11 @@ _DUES, _STREAMS = _OTHER_DUES | {"due:alpha"}, _OTHER_STREAMS | {"stream:alpha:n
 _OVER = frozenset({"finished", "dead", "dead:records"})
 
 PLAYS = {
-    "schedule": Play(scripts.SCHEDULE, _schedule, "SET", summary=_first),
+    "schedule": Play(scripts.SCHEDULE, _schedule(), "SET", summary=_first),
+    "schedule labelled": Play(scripts.SCHEDULE, _schedule(_LABELLED), "SET", summary=_first),
     "dispatch": Play(scripts.DISPATCH, _dispatch, "ZREMRANGEBYRANK", summary=_first),
     "settle": Play(scripts.SETTLE, _settle, "XACK"),
+    "settle labelled": Play(scripts.SETTLE, _settle_labelled, "XACK"),
     "renew": Play(scripts.RENEW, _renew, "XCLAIM"),
     "claim": Play(scripts.CLAIM, _claim, "XCLAIM", summary=_taken),
     "hand_back": Play(scripts.HAND_BACK, _hand_back, "XACK"),
@@ -315,13 +359,16 @@ PLAYS = {
     ),
     "cancel waiting": Play(scripts.CANCEL, _cancel("retrying"), "ZREM", untouched=_STREAMS | _OTHER_DUES),
     "cancel ready": Play(scripts.CANCEL, _cancel("ready"), "XDEL", untouched=_DUES | _OTHER_STREAMS),
+    "cancel labelled": Play(scripts.CANCEL, _cancel("labelled"), "ZREM", untouched=_STREAMS | _OTHER_DUES),
     "change": Play(scripts.CHANGE, _change, "ZREM", untouched=_OTHER_DUES, summary=_first),
     "replay": Play(scripts.REPLAY, _replay, "ZREM", untouched=_OTHER_DUES, summary=_first),
+    "replay labelled": Play(scripts.REPLAY, _replay_labelled, "ZREM", untouched=_OTHER_DUES, summary=_first),
     "delete_dead": Play(scripts.DELETE_DEAD, _delete_dead, "ZREM"),
     "trim": Play(scripts.TRIM, _trim, "ZREM"),
     "put_schedule": Play(scripts.PUT_SCHEDULE, _put_schedule, "HSET"),
     "delete_schedule": Play(scripts.DELETE_SCHEDULE, _delete_schedule, "ZREM"),
     "fire": Play(scripts.FIRE, _fire(overlaps=False, first=b"fired"), "ZADD", summary=_first),
+    "fire labelled": Play(scripts.FIRE, _fire(overlaps=False, first=b"fired", labels=_LABELS), "ZADD", summary=_first),
     "fire skipped": Play(scripts.FIRE, _fire(overlaps=True, first=b"skipped"), "ZADD", summary=_first),
     "admit": Play(scripts.ADMIT, _admit, "ZREM", summary=_first),
     "limit": Play(scripts.LIMIT, _limit, "ZREM"),

@@ -95,7 +95,8 @@ class Stage:
             record = encode_record(Record(message_id, 1, "text", body, options))
             arguments += (repr(score_of(message_id)), record)
             ids.append(message_id)
-        await SCHEDULE.run(self.client, [self.keys.due(lane_of(topic, options.priority, options.flow_key))], arguments)
+        due_set = self.keys.due(lane_of(topic, options.priority, options.flow_key))
+        await SCHEDULE.run(self.client, [due_set, *([self.keys.labels] if options.labels else [])], arguments)
         return ids
 
     async def overdue(self, count: int = 1, topic: str = "alpha") -> list[str]:
@@ -152,10 +153,10 @@ class Stage:
         found = await self.client.zrange(self.keys.due(topic), 0, -1, withscores=True)
         return {member.split(b" ")[0].decode(): score for member, score in found}
 
-    def wanted(self, every_ms: int = HOUR_MS, status: str = "active", **more: Any) -> Wanted:
+    def wanted(self, every_ms: int = HOUR_MS, status: str = "active", labels: tuple[str, ...] = (), **more: Any) -> Wanted:
         """What a schedule is to be; ``more`` of its definition."""
         definition = Definition(rule=Rule(every_ms=every_ms, anchor_ms=1), topic="alpha", **more)
-        return Wanted(definition=definition, template=Record("", 0, "text", b"again"), status=status)
+        return Wanted(definition=definition, template=Record("", 0, "text", b"again", Options(labels=labels)), status=status)
 
     async def schedule(self, schedule_id: str, **more: Any) -> Schedule:
         """A recurring schedule of that id, as ``wanted``."""
@@ -231,7 +232,9 @@ def lease_of(entry: Entry, deliveries: int = 0) -> Lease:
     return Lease(entry.stream, entry.entry_id, deliveries or entry.deliveries)
 
 
-def finished(entry: Entry, *, retention_ms: int = HOUR_MS, text: str = KEPT, errors_exist: bool = False) -> Settlement:
+def finished(
+    entry: Entry, *, retention_ms: int = HOUR_MS, text: str = KEPT, errors_exist: bool = False, labels: tuple[str, ...] = ()
+) -> Settlement:
     return Settlement(
         lease_of(entry),
         id_of(entry),
@@ -241,21 +244,25 @@ def finished(entry: Entry, *, retention_ms: int = HOUR_MS, text: str = KEPT, err
         text=text,
         number=retention_ms,
         flow=entry.flow,
+        labels=labels,
     )
 
 
-def retry(entry: Entry, *, delay_ms: int = 0, attempts: int = 1, deferrals: int = 0, text: str = "") -> Settlement:
+def retry(
+    entry: Entry, *, delay_ms: int = 0, attempts: int = 1, deferrals: int = 0, text: str = "", labels: tuple[str, ...] = ()
+) -> Settlement:
     return Settlement(
         lease_of(entry), id_of(entry), entry.topic, "retry",
         text=text or error_text(attempts), number=delay_ms, attempts=attempts, deferrals=deferrals,
-        flow=entry.flow, flow_key=entry.flow,
+        flow=entry.flow, flow_key=entry.flow, labels=labels,
     )  # fmt: skip
 
 
-def dead(entry: Entry, *, text: str = "", header: str = HEADER) -> Settlement:
+def dead(entry: Entry, *, text: str = "", header: str = HEADER, labels: tuple[str, ...] = ()) -> Settlement:
     return Settlement(
-        lease_of(entry), id_of(entry), entry.topic, "dead", text=text or error_text(5), header=header, flow=entry.flow
-    )
+        lease_of(entry), id_of(entry), entry.topic, "dead",
+        text=text or error_text(5), header=header, flow=entry.flow, labels=labels,
+    )  # fmt: skip
 
 
 async def dump(redis: Client, prefix: str) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from tests.store.scenes import PLAYS, Play, Scene
 from tests.store.stage import Stage, contents, dump, open_stage
 from tests.support.keys import delete_keys
 
-pytestmark = pytest.mark.leaves("due:", "index", "stream:", "errors:", "dead", "idempotency:", "schedule", "flow:")
+pytestmark = pytest.mark.leaves("due:", "index", "stream:", "errors:", "dead", "idempotency:", "schedule", "flow:", "labels")
 
 every_play = pytest.mark.parametrize("name", PLAYS)
 every_writing_play = pytest.mark.parametrize("name", [name for name, play in PLAYS.items() if play.first_write])

@@ -32,7 +32,7 @@ async def names(redis: Client, prefix: str) -> set[str]:
 async def test_stored_messages_wait_at_the_scores_of_their_ids(stage: Stage, redis: Client, prefix: str) -> None:
     """A message is one member of its topic's due set, at the score its id carries; nothing else is written."""
     due_ms = await stage.now_ms() + HOUR_MS
-    options = Options(labels=("a",), expires_ms=due_ms + 1)
+    options = Options(headers={"a": "b"}, expires_ms=due_ms + 1)
 
     accepted = await schedule(stage.store, [Draft("alpha", "json", b"[1]", due_ms=due_ms, options=options)])
 

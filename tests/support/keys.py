@@ -9,7 +9,7 @@ from shared.store.connect import Client
 RETAINED = ("topics", "counts", "finished", "finished:expiry")
 """Kept on purpose: the memory of topics, counters, and finished messages until their retention has passed."""
 FORMS = re.compile(
-    r"topics|counts|index|mark|paused|finished|finished:expiry|dead|dead:records|due:(echo|work)(:high|:low|:limited|:parked)?|flow:(echo|work):(line|held|log|next|limits|logs)|stream:(echo|work):(high|normal|low)"
+    r"topics|counts|labels|index|mark|paused|finished|finished:expiry|dead|dead:records|due:(echo|work)(:high|:low|:limited|:parked)?|flow:(echo|work):(line|held|log|next|limits|logs)|stream:(echo|work):(high|normal|low)"
     r"|schedules|schedules:next|schedule:[A-Za-z0-9_.-]{1,128}(:runs)?"
     r"|idempotency:[0-9a-f]{40}(:[0-9]+)?|tally:[0-9]+|errors:(echo|work)-0-[0-9a-v]{21}"
 )

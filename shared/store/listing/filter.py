@@ -13,6 +13,8 @@ Order = Literal["oldest", "newest"]
 State = Literal["waiting", "scheduled", "retrying", "ready", "running", "dead", "delivered", "expired", "cancelled"]
 STATES: tuple[State, ...] = get_args(State)
 """``waiting`` is both ``scheduled`` and ``retrying``."""
+_WAITING = frozenset({"scheduled", "retrying"})
+_LIVING = _WAITING | {"waiting", "ready", "running"}
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -30,8 +32,14 @@ class Filter(Struct, frozen=True, kw_only=True):
     died_from: int | None = None
     died_until: int | None = None
 
+    @property
+    def by_label(self) -> bool:
+        """Whether the label index knows all of them."""
+        return self.label is not None and self.state in _LIVING
+
     def fits(self, view: View) -> bool:
-        if self.state not in {"waiting", view.status} or self.topic not in {None, view.topic}:
+        of_state = view.status in _WAITING if self.state == "waiting" else view.status == self.state
+        if not of_state or self.topic not in {None, view.topic}:
             return False
         return (
             _between(view.due_ms, self.due_from, self.due_until)

@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from shared.store.listing.filter import Filter, Order
+from shared.store.listing.labelled import labelled
 from shared.store.listing.places import Entry, Read, places_of
 from shared.store.listing.position import Position, parse_cursor
 from shared.store.messages import View
@@ -16,6 +17,8 @@ from shared.store.partition import Store
 
 MOST_LOOKED_AT = 1_000
 """Entries in one page, whatever fits the filter."""
+MOST_LOOKED_UP = 200
+"""The same with a label: each is looked up by itself."""
 PAGE_BYTES = 4 * 2**20
 """Of what a page looks at: bodies may be a mebibyte each."""
 _SLICES = (4, 16, 64, 256)
@@ -56,16 +59,19 @@ async def list_messages(store: Store, wanted: Filter, limit: int, cursor: str | 
     """
     after = None if cursor is None else parse_cursor(cursor)
     with outages():
-        sources = [_Source(read, after) for read in await places_of(store, wanted, order)]
-        return await _merge(sources, wanted, limit, order)
+        if wanted.label is not None and wanted.by_label:
+            reads, most = [labelled(partition, wanted.label, order) for partition in store.partitions], MOST_LOOKED_UP
+        else:
+            reads, most = await places_of(store, wanted, order), MOST_LOOKED_AT
+        return await _merge([_Source(read, after) for read in reads], wanted, limit, most, order)
 
 
-async def _merge(sources: list[_Source], wanted: Filter, limit: int, order: Order) -> Page:
+async def _merge(sources: list[_Source], wanted: Filter, limit: int, most: int, order: Order) -> Page:
     await asyncio.gather(*(source.fill() for source in sources))
     heads = [(source.waiting[-1].position.rank(order), number) for number, source in enumerate(sources) if source.waiting]
     heapify(heads)
     views, looked_at, size, last = list[View](), 0, 0, None
-    while heads and len(views) < limit and looked_at < MOST_LOOKED_AT:
+    while heads and len(views) < limit and looked_at < most:
         source = sources[heads[0][1]]
         if last is not None and size + source.waiting[-1].size > PAGE_BYTES:
             break

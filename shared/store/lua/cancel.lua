@@ -1,7 +1,8 @@
 -- cancel: takes back a message that no worker holds yet.
 --
 -- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] errors of the message
--- KEYS[5] places that flow keys hold  KEYS[6] when to look at flow keys  KEYS[7..] due sets of its topic, and then its streams
+-- KEYS[5] places that flow keys hold  KEYS[6] when to look at flow keys  KEYS[7] label index
+-- KEYS[8..] due sets of its topic, and then its streams
 -- ARGV[1] message id  ARGV[2] group  ARGV[3] retention, ms  ARGV[4] most finished messages kept
 -- ARGV[5] the record the caller has seen; '' where any will do  ARGV[6] the due time the caller has seen, ms
 -- ARGV[7] number of due sets  ARGV[8] wake-up channel
@@ -21,24 +22,27 @@
 --@include lanes
 --@include finish
 --@include flow
+--@include labels
 
 local id = ARGV[1]
 local now = now_ms()
-local last_due = 6 + tonumber(ARGV[7])
+local last_due = 7 + tonumber(ARGV[7])
 redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[5])
 redis.call('ZCARD', KEYS[6])
+redis.call('ZCARD', KEYS[7])
 redis.call('LLEN', KEYS[4])
 local finished = redis.call('HGET', KEYS[2], id)
-local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 7, last_due), id)
+local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 8, last_due), id)
 
 local function is_stale(record, due)
   return ARGV[5] ~= '' and (record ~= ARGV[5] or due ~= tonumber(ARGV[6]))
 end
 
-local function finish(due, attempts)
+local function finish(due, attempts, record)
   local text = string.format('{"status":"cancelled","due_ms":%d,"settled_ms":%d,"attempts":%d}', due, now, attempts)
   text = with_errors(text, KEYS[4])
+  remove_labels(KEYS[7], id, labels_of(record))
   redis.call('HDEL', KEYS[1], id)
   redis.call('DEL', KEYS[4])
   redis.call('HSET', KEYS[2], id, text)
@@ -50,7 +54,7 @@ end
 if kind == 'due' then
   if is_stale(c, math.floor(tonumber(a))) then return {'stale'} end
   redis.call('ZREM', due_set, c)
-  return finish(math.floor(tonumber(a)), b)
+  return finish(math.floor(tonumber(a)), b, c)
 end
 if kind == 'stream' then
   for number = last_due + 1, #KEYS do
@@ -62,7 +66,7 @@ if kind == 'stream' then
         if is_stale(record, due) then return {'stale'} end
         redis.call('XDEL', KEYS[number], b)
         if flow then release(KEYS[5], KEYS[6], flow, id, ARGV[8], now) end
-        return finish(due, attempts)
+        return finish(due, attempts, record)
       end
     end
   end

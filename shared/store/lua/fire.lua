@@ -1,7 +1,8 @@
 -- fire: makes the messages of a recurring schedule's occurrences, and sets its next one: both or neither, and once, whoever asks.
 --
 -- KEYS[1] the schedule (hash)  KEYS[2] next occurrences  KEYS[3] its runs
--- KEYS[4] due set that its messages belong to  KEYS[5] index  KEYS[6..] due sets of the topic of its last message
+-- KEYS[4] due set that its messages belong to  KEYS[5] index  KEYS[6..] due sets of the topic of its last message, and then, where
+-- its messages have labels, the label index
 -- ARGV[1] schedule id  ARGV[2] wake-up channel  ARGV[3] most runs kept
 -- ARGV[4] the revision the caller has seen
 -- ARGV[5] the next occurrence the caller has seen, ms; '' for a run beside the rule, which leaves the next one as it is
@@ -23,6 +24,7 @@
 --@include locate
 --@include schedules
 --@include lanes
+--@include labels
 
 local id, now = ARGV[1], now_ms()
 local revision = redis.call('HGET', KEYS[1], 'revision')
@@ -31,6 +33,7 @@ local runs = redis.call('LRANGE', KEYS[3], 0, -1)
 local due_head, next_before = head_score(KEYS[4]), next_head(KEYS[2])
 redis.call('HLEN', KEYS[5])
 for number = 6, #KEYS do redis.call('ZCARD', KEYS[number]) end
+local labels = label_index()
 local by_rule, count = ARGV[5] ~= '', (#ARGV - 10) / 4
 if revision ~= ARGV[4] then return {'stale'} end
 if by_rule and tonumber(planned) ~= tonumber(ARGV[5]) then return {'stale'} end
@@ -50,19 +53,21 @@ local function add(field, number)
   if number > 0 then redis.call('HINCRBY', KEYS[1], field, number) end
 end
 
-if ARGV[8] ~= '' and locate(KEYS[5], slice(KEYS, 6), ARGV[8]) then
+if ARGV[8] ~= '' and locate(KEYS[5], slice(KEYS, 6, labels and #KEYS - 1), ARGV[8]) then
   plan(ARGV[7])
   add('skipped', count + tonumber(ARGV[10]))
   add('missed', tonumber(ARGV[9]))
   return {'skipped'}
 end
 
-local members = {}
+local members, records = {}, {}
 for at = 11, #ARGV, 4 do
   members[#members + 1] = ARGV[at + 2]
   members[#members + 1] = ARGV[at + 3]
+  records[#records + 1] = ARGV[at + 3]
 end
 if count > 0 then redis.call('ZADD', KEYS[4], unpack(members)) end
+if labels then add_labels(labels, records) end
 if by_rule then plan(ARGV[6]) end
 for at = 11, #ARGV, 4 do redis.call('RPUSH', KEYS[3], ARGV[at] .. ' ' .. ARGV[at + 1]) end
 redis.call('LTRIM', KEYS[3], -tonumber(ARGV[3]), -1)

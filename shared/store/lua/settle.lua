@@ -1,12 +1,12 @@
 -- settle: ends deliveries, each only for the consumer and the delivery count that hold its lease now.
 --
 -- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] dead  KEYS[5] dead records
--- KEYS[6..]  the streams, due sets and error lists that the deliveries name
+-- KEYS[6..]  the streams, due sets and error lists that the deliveries name, and then, where one has labels, the label index
 -- ARGV[1] group  ARGV[2] consumer  ARGV[3] wake-up channel  ARGV[4] most finished messages kept  ARGV[5] number of bundles
 -- ARGV[6..]  bundles of deliveries that are over at the first try (finished, delivered once, no errors): what most are
 --   1 number of their stream in KEYS   2 how many: n   3 the first and 4 the last of their entry ids
 --   5 retention, ms; 0 keeps nothing   n entry ids   n message ids   n texts that are kept (JSON), where there is a retention
--- then twelve values for each other delivery:
+-- then twelve values for each other delivery, thirteen with the label index:
 --   1 number of its stream in KEYS   2 entry id   3 deliveries   4 message id
 --   5 outcome: finished | retry | dead
 --   6 number of its error list in KEYS, 0 where there is none
@@ -16,6 +16,7 @@
 --  10 retry: attempts spent and, where there are some, deferrals: '2' or '2 5/1790000000000'; dead: first line of the dead record (JSON); else ''
 --  11 number in KEYS of the places that flow keys of its topic hold, and after it of when to look at them; 0: it holds no place
 --  12 its flow key
+--  13 its labels, tabs between
 --
 -- Returns per delivery: 1 settled; 0 refused, the lease is not this consumer's (any more): nothing is written for it
 --
@@ -27,6 +28,7 @@
 --@include entry
 --@include finish
 --@include flow
+--@include labels
 
 local group, consumer, channel = ARGV[1], ARGV[2], ARGV[3]
 local ERRORS_KEPT = 20
@@ -38,6 +40,8 @@ redis.call('HLEN', KEYS[2])
 redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[4])
 redis.call('HLEN', KEYS[5])
+local labels = label_index()
+if labels then redis.call('ZCARD', labels) end
 local results, held, bundles = {}, {}, {}
 local seen = {} -- stream -> entry -> whether it may be settled; false once it is taken: a call may name an entry twice
 
@@ -80,7 +84,7 @@ for _ = 1, tonumber(ARGV[5]) do
   at = first_id + count + (retention > 0 and count or 0)
 end
 
-for i = at, #ARGV, 12 do
+for i = at, #ARGV, labels and 13 or 12 do
   local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
   local owner, deliveries = lease(stream, group, entry)
   local found = seen[stream] or {}
@@ -92,6 +96,7 @@ for i = at, #ARGV, 12 do
       stream = stream, entry = entry, id = ARGV[i + 3], outcome = ARGV[i + 4],
       errors = KEYS[tonumber(ARGV[i + 5])], text = ARGV[i + 6], number = tonumber(ARGV[i + 7]),
       due = KEYS[tonumber(ARGV[i + 8])], last = ARGV[i + 9], flow = tonumber(ARGV[i + 10]), flow_key = ARGV[i + 11],
+      labels = labels and ARGV[i + 12],
     }
     if one.errors then redis.call('LLEN', one.errors) end
     if one.flow > 0 then
@@ -143,6 +148,11 @@ end
 local function forget(one)
   gone[#gone + 1] = one.id
   if one.errors then redis.call('DEL', one.errors) end
+  if one.labels then
+    local own = {}
+    for label in string.gmatch(one.labels, '[^\t]+') do own[#own + 1] = label end
+    remove_labels(labels, one.id, own)
+  end
 end
 
 local outcomes = {}
