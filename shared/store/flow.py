@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from shared.settings import LimitSettings, TopicSettings
 from shared.store.due import Dispatched
@@ -86,29 +87,37 @@ class Limit(NamedTuple):
     concurrency: int
 
 
-def place(store: Store, topic: str, flow_key: str) -> Partition:
-    """Where the messages of a flow key lie: all in one partition, so that one script can count them."""
-    return store.partitions[placed(store.settings.all_topics()[topic], flow_key, len(store.partitions))]
-
-
 def placed(topic: TopicSettings, flow_key: str | None, partitions: int) -> int:
-    """The number of that partition. A topic with a limit lies in one as a whole."""
+    """The partition of a flow key's messages: one, so that it can count them. A topic with a limit lies in one as a whole."""
     return partition_of(topic.name if topic.limit.any else f"{topic.name} {flow_key}", partitions)
 
 
 async def get(store: Store, topic: str, flow_key: str) -> FlowKey:
     """Also one that nobody has used. Raises ``Outage``."""
-    (found,) = await _look(store, place(store, topic, flow_key), topic, flow_key, 0)
+    (found,) = await _look(store, topic, flow_key, 0)
     return found
 
 
 async def flow_keys(store: Store, topic: str, after: str, limit: int) -> list[FlowKey]:
     """Those with limits of their own, held places or waiting messages, in the order of their bytes. Raises ``Outage``."""
-    found = {one.flow_key: one for partition in store.partitions for one in await _look(store, partition, topic, after, limit)}
-    return [found[flow_key] for flow_key in sorted(found)[:limit]]
+    return (await _look(store, topic, after, limit))[:limit]
 
 
-async def _look(store: Store, partition: Partition, topic: str, after: str, limit: int) -> list[FlowKey]:
+async def _look(store: Store, topic: str, after: str, limit: int) -> list[FlowKey]:
+    """Over all partitions: limits are the same in each, and what recurring schedules make lies in theirs."""
+    found: dict[str, FlowKey] = {}
+    for partition in store.partitions:
+        for one in await _look_at(store, partition, topic, after, limit):
+            other = found.get(one.flow_key)
+            found[one.flow_key] = _sum(one, other) if other else one
+    return [found[flow_key] for flow_key in sorted(found)]
+
+
+def _sum(one: FlowKey, other: FlowKey) -> FlowKey:
+    return replace(one, held=one.held + other.held, waiting=one.waiting + other.waiting, recent=one.recent + other.recent)
+
+
+async def _look_at(store: Store, partition: Partition, topic: str, after: str, limit: int) -> list[FlowKey]:
     keys = partition.keys
     with outages():
         rows = await FLOW_KEYS.run(
@@ -120,20 +129,20 @@ async def _look(store: Store, partition: Partition, topic: str, after: str, limi
 
 
 async def set_limit(store: Store, topic: str, flow_key: str, limit: Limit | None) -> None:
-    """Limits of its own; ``None``: those of its topic's settings again. Raises ``Outage``."""
+    """Limits of its own; ``None``: those of its topic's settings again. Raises ``Outage``; a repeat completes it."""
     await _set(store, topic, flow_key, "default" if limit is None else f"{limit.rate} {limit.period_ms} {limit.concurrency}", "")
 
 
 async def pause(store: Store, topic: str, flow_key: str, *, paused: bool) -> None:
-    """While it is paused none of its messages is let through. Raises ``Outage``."""
+    """While it is paused none of its messages is let through. Raises ``Outage``; a repeat completes it."""
     await _set(store, topic, flow_key, "", "1" if paused else "0")
 
 
 async def _set(store: Store, topic: str, flow_key: str, limit: str, paused: str) -> None:
-    partition = place(store, topic, flow_key)
-    keys = partition.keys
-    await LIMIT.run(
-        partition.client,
-        [keys.flow(topic, "limits"), keys.flow(topic, "next")],
-        [flow_key, keys.wake_channel, limit, paused],
-    )
+    for partition in store.partitions:
+        keys = partition.keys
+        await LIMIT.run(
+            partition.client,
+            [keys.flow(topic, "limits"), keys.flow(topic, "next")],
+            [flow_key, keys.wake_channel, limit, paused],
+        )
