@@ -12,7 +12,7 @@ from shared.settings import Settings, TopicSettings
 from tests.producer.api import Api
 from tests.producer.conftest import OpenApi
 
-pytestmark = pytest.mark.leaves("due", "index")
+pytestmark = pytest.mark.leaves("due", "index", "labels")
 
 LATER = "2030-06-01T12:00:00.000Z"
 
