@@ -13,7 +13,7 @@ from tests.client.faces import Face
 from tests.producer.api import Api
 from tests.producer.stages import Stages
 
-pytestmark = pytest.mark.leaves("due", "index", "finished", "idempotency", "stream")
+pytestmark = pytest.mark.leaves("due", "index", "finished", "idempotency", "stream", "labels")
 
 AT = datetime(2035, 1, 31, 9, 0, 0, 250_000, tzinfo=UTC)
 EVERY_FIELD: dict[str, Any] = {

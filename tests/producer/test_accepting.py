@@ -14,7 +14,7 @@ from shared.record import Record, decode_record
 from shared.times import format_ms, parse_time_ms
 from tests.producer.api import NDJSON, Api, stored
 
-pytestmark = pytest.mark.leaves("due")
+pytestmark = pytest.mark.leaves("due", "labels")
 
 NOON = "2030-06-01T12:00:00.000Z"
 NOON_MS = 1_906_545_600_000

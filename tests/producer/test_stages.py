@@ -173,7 +173,7 @@ async def test_what_comes_too_late_is_refused_and_changes_nothing(api: Api, stag
     assert await api.message(message_id) == before
 
 
-@pytest.mark.leaves("due", "index")
+@pytest.mark.leaves("due", "index", "labels")
 async def test_time_and_body_can_be_changed_while_it_waits(api: Api, redis: Redis, prefix: str) -> None:
     """The id stays, what is absent stays, and the change is there in the answer and in Redis."""
     message_id = await scheduled(api, "work", deliver_at="2030-06-01T12:00:00Z", labels=["x"])
