@@ -12,12 +12,15 @@ local function labels_of(record)
   local header, found = string.match(record, '^[^\n]*'), {}
   local _, at = string.find(header, '"labels":[', 1, true)
   if not at then return found end
+  at = at + 1
   -- With other characters, of which JSON holds none, in place of what is escaped, a label ends at the next quotation mark.
-  local rest = string.gsub(string.sub(header, at + 1), '\\(["\\])', {['"'] = '\1', ['\\'] = '\2'})
-  local label, after = string.match(rest, '^"([^"]*)"()')
+  local escaped = string.find(header, '\\', at, true)
+  if escaped then header, at = (string.gsub(string.sub(header, at), '\\(["\\])', {['"'] = '\1', ['\\'] = '\2'})), 1 end
+  local label, after = string.match(header, '^"([^"]*)"()', at)
   while label do
-    found[#found + 1] = string.gsub(label, '[\1\2]', {['\1'] = '"', ['\2'] = '\\'})
-    label, after = string.match(rest, '^,"([^"]*)"()', after)
+    if escaped then label = string.gsub(label, '[\1\2]', {['\1'] = '"', ['\2'] = '\\'}) end
+    found[#found + 1] = label
+    label, after = string.match(header, '^,"([^"]*)"()', after)
   end
   return found
 end
