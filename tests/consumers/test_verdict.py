@@ -19,6 +19,7 @@ from consumers.verdict import (
     unreadable,
     verdict,
 )
+from shared.record import Options
 from shared.store.entries import Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 from tests.consumers.making import DUE_MS, POLICY, make_delivery
@@ -33,6 +34,18 @@ def _attempt(settlement: Settlement) -> Attempt:
 def _dead(settlement: Settlement) -> DeadHeader:
     assert settlement.outcome == "dead"
     return msgspec.json.decode(settlement.header, type=DeadHeader)
+
+
+@pytest.mark.parametrize("error", [None, Dead("no"), Retry(5), Retry(5, counts=False), ValueError("no")])
+def test_every_end_names_the_labels(error: Exception | None) -> None:
+    """So that a message that is over goes out of their index; also one that was lost too often."""
+    delivery = make_delivery(attempts=5, deliveries=3, options=Options(labels=("red", "blue")))
+    delivery.start()
+
+    assert verdict(delivery, error, ENDED_MS, "worker-1").labels == ("red", "blue")
+    buried = spent(make_delivery(attempts=6, options=Options(labels=("red",))), ENDED_MS)
+    assert buried is not None
+    assert buried.labels == ("red",)
 
 
 def test_returned_means_delivered() -> None:

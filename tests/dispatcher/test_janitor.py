@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from dispatcher.janitor import LIMIT, Janitor
+from dispatcher.janitor import LABELS, LIMIT, Janitor
 from shared.settings import RetentionSettings
 from shared.store.keys import GROUP
 from shared.store.partition import Store
@@ -103,6 +103,24 @@ async def test_a_run_with_nothing_to_do_changes_nothing(make_janitor: MakeJanito
     await make_janitor().run_once()
 
     assert await waiting.redis.keys(f"{waiting.store.settings.redis.key_prefix}:*") == []
+
+
+@pytest.mark.leaves("due", "labels")
+async def test_labels_of_messages_that_are_gone_go_some_in_each_run(make_janitor: MakeJanitor, waiting: Waiting) -> None:
+    """However many there are, each run looks at a bounded number; then it begins again. What waits keeps its labels."""
+    index = waiting.store.partitions[0].keys.labels
+    lives = [f"red\t{one[-21:]}\t{one}" for one in await waiting.put(LABELS + 10, waiting.now_ms() + 60_000)]
+    await waiting.redis.zadd(index, dict.fromkeys([*lives, "blue\tgone", "zebra\tgone"], 0))
+    janitor = make_janitor()
+
+    await janitor.run_once()
+    assert await waiting.redis.zcard(index) == len(lives) + 1
+    await janitor.run_once()
+    assert await waiting.redis.zcard(index) == len(lives)
+
+    await waiting.redis.zadd(index, {"blue\tgone": 0})
+    await janitor.run_once()
+    assert await waiting.redis.zcard(index) == len(lives)
 
 
 class _Group:
