@@ -75,7 +75,8 @@ async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability
     """A message that no repeat will look for."""
     seed = secrets.token_bytes(8)
     first = int.from_bytes(seed, "big") % len(store.partitions)
-    rendered = render(store.partitions, first, drafts, seed, await _now_ms(store.partitions[first]), _pin(store))
+    accepted_ms = await _now_ms(store.partitions[first])
+    rendered = render(store.partitions, first, drafts, seed, accepted_ms, _pin(store))
     try:
         if asked == "memory":
             reached = await store_together(rendered.chunks[0])
@@ -85,7 +86,7 @@ async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability
             reached = found.reached
     except Outage as outage:
         raise _failure(outage, rendered, None, begun=False) from outage
-    tell_scheduled(rendered, drafts)
+    tell_scheduled(rendered, drafts, accepted_ms)
     return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated=False)
 
 
@@ -122,7 +123,7 @@ async def _schedule_with(
     except Outage as outage:
         raise _failure(outage, rendered, idempotency_key, begun=begun) from outage
     if not deduplicated:
-        tell_scheduled(rendered, drafts)
+        tell_scheduled(rendered, drafts, accepted_ms)
     records = [record_of(number) for number in range(len(rendered.chunks))]
     return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated), records
 

@@ -139,7 +139,8 @@ async def _run(
     messages: Sequence[_Message],
     asked: Durability = "memory",
 ) -> tuple[Any, Durability]:
-    keys, last, topic, options = partition.keys, parse_id(overlap_id), schedule.definition.topic, schedule.template.options
+    keys, last, asked_ms = partition.keys, parse_id(overlap_id), partition.clock.now_ms()
+    topic, options = schedule.definition.topic, schedule.template.options
     arguments: list[Argument] = [
         schedule.id, keys.wake_channel, RUNS_KEPT, schedule.revision, seen_next,
         _text(now.next_ms), _text(now.next_if_skipped_ms), overlap_id, now.missed, now.overlapped,
@@ -159,7 +160,7 @@ async def _run(
     )  # fmt: skip
     for message in messages if answer[0] == b"fired" else ():
         due_ms = int(float(message.score))
-        tell(partition, "scheduled", schedule.definition.topic, message.id, due_ms=due_ms, record=schedule.template)
+        tell(partition, "scheduled", topic, message.id, at_ms=asked_ms, due_ms=due_ms, record=schedule.template)
     if answer[0] == b"fired" and messages:
         partition.counted[topic, "accepted"] += len(messages)
     return answer, reached

@@ -11,7 +11,9 @@ from client.message_calls import list_messages
 from tests.client.faces import Face
 from tests.producer.stages import Stages
 
-pytestmark = pytest.mark.leaves("due", "index", "finished", "idempotency", "stream", "dead", "errors", "paused", "flow:", "labels")
+pytestmark = pytest.mark.leaves(
+    "due", "index", "finished", "idempotency", "stream", "dead", "errors", "paused", "flow:", "labels"
+)
 
 AT = datetime(2035, 1, 31, 9, tzinfo=UTC)
 

@@ -37,6 +37,8 @@ _BEYOND_DESCRIPTION = re.compile(
     r"|expected a millisecond to a day"
     r"|does not match If-Match|before the message's expires_at|the same in all zones|expected the ETag of an earlier answer"
 )
+_REJECTED = ["400", "401", "403", "404", "405", "406", "408", "409", "412", "413", "415", "421", "422", "428", "429", "5xx"]
+"""421 is what a made-up ``Origin`` gets, whatever else is wrong."""
 _KEY = re.compile("[!-~]{1,240}")
 _OF_MANY = {"/messages/cancel", "/messages/deliver", "/dead-letters/replay", "/dead-letters/delete"}
 ENDLESS = "/events"
@@ -130,7 +132,11 @@ def _settings(ids: Sequence[str], examples: int, seed: int | None) -> dict[str, 
             "header.If-Match": {"dictionary": "tags", "probability": 0.9},
         },
         "phases": {"examples": {"enabled": False}},  # tests/producer/test_openapi.py tries every example
-        "checks": {"enabled": False, **{name: {"enabled": True} for name in _CHECKS}},
+        "checks": {
+            "enabled": False,
+            **{name: {"enabled": True} for name in _CHECKS},
+            "negative_data_rejection": {"enabled": True, "expected-statuses": _REJECTED},
+        },
     }
 
 

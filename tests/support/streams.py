@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from shared.events import KINDS
 from tests.support.waiting import eventually
 
 
@@ -38,7 +39,7 @@ class Stream:
     def of(self, message_id: str) -> list[str]:
         """What happened to a message, in its order: processes tell what they did apart from each other."""
         found = [event for event in self.events if event.get("message_id") == message_id]
-        return [event["event"] for event in sorted(found, key=lambda event: event["at"])]
+        return [event["event"] for event in sorted(found, key=lambda event: (event["at"], KINDS.index(event["event"])))]
 
     def kinds(self) -> list[str]:
         return [event["event"] for event in self.events]
