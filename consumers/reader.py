@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from shared.errors import Outage
 from shared.store.delivery import Deliveries
 from shared.store.entries import Entry, Lease
+from shared.store.keys import LEVELS
 from shared.waiting import OutageWatch
 
 WAIT_MS = 1_000
@@ -116,7 +117,7 @@ class Reader:
 
     async def _wait(self, plan: dict[str, int], wait_ms: int) -> int:
         """No room is kept meanwhile: all partitions wait for the same. What another has taken is given back."""
-        count = max(1, min(plan.values()) // self._sharing)
+        count = max(1, min(plan.values()) // (self._sharing * len(LEVELS)))
         entries = await self._deliveries.wait(list(plan), count, wait_ms)
         self._answered()
         self._more = len(entries) >= count

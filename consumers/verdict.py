@@ -7,6 +7,7 @@ import msgspec
 from consumers.delivery import Delivery
 from consumers.outcomes import Dead, Retry
 from consumers.registry import ERROR_BYTES
+from shared.record import flow_key_of
 from shared.store.entries import Entry, Lease, Settlement
 from shared.store.messages import Attempt, DeadHeader, Finished
 
@@ -100,7 +101,7 @@ def put_back(entry: Entry, message_id: str, delay_ms: int) -> Settlement:
         deferred_since_ms=entry.deferred_since_ms,
         record_bytes=len(entry.record),
         flow=entry.flow,
-        flow_key=entry.flow,
+        flow_key=flow_key_of(entry.record),
     )
 
 

@@ -6,6 +6,7 @@ Asks Redis only where something is due as far as is known.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,7 +17,8 @@ from shared.logs import logger
 from shared.settings import DispatcherSettings, TopicSettings
 from shared.store import due, flow
 from shared.store import topics as paused_topics
-from shared.store.keys import SCHEDULES, lanes, parse_lane
+from shared.store.keys import SCHEDULES, USUAL, lanes, parse_lane
+from shared.store.levels import WEIGHTS
 from shared.store.partition import Partition
 
 FULL_STREAM_WAIT_MS = 20
@@ -74,7 +76,7 @@ class Forwarder:
             due = self.agenda.due(partition.number, time.monotonic() + AHEAD_S)
             if not due:
                 return
-            for place, at_s in due:
+            for place, at_s in self._by_lot(due):
                 if parse_lane(place[1])[0] in self._paused.get(partition.number, ()):
                     self.agenda.take(place)
                     continue
@@ -83,6 +85,17 @@ class Forwarder:
                     await self._recur(partition, place)
                 else:
                     await self._move(partition, place, asked_s)
+
+    def _by_lot(self, due: list[tuple[Place, float]]) -> list[tuple[Place, float]]:
+        """Lanes that share the limit of their topic come in an order drawn by their weights (Efraimidis and Spirakis, 2006): the
+        first may take every place there is. The others stay in theirs.
+        """
+        lots = iter(sorted((one for one in due if self._shares_limit(one[0])), key=_lot))
+        return [next(lots) if self._shares_limit(one[0]) else one for one in due]
+
+    def _shares_limit(self, place: Place) -> bool:
+        topic = self._topics.get(parse_lane(place[1])[0])
+        return topic is not None and topic.limit.any
 
     async def _recur(self, partition: Partition, place: Place) -> None:
         """Makes the messages of recurring schedules whose time has come; notes when to look again at these and their topics."""
@@ -114,6 +127,12 @@ class Forwarder:
         if flow.is_limited(topic, lane):
             return await flow.admit(partition, topic, lane, most, longest)
         return await due.dispatch(partition, lane, most, longest)
+
+
+def _lot(due: tuple[Place, float]) -> float:
+    """The higher a lane's weight, the sooner it comes, on average."""
+    weight = WEIGHTS.get(parse_lane(due[0][1])[1], WEIGHTS[USUAL])
+    return random.expovariate(weight)
 
 
 def _await(at_s: float) -> float:

@@ -18,6 +18,7 @@ from dispatcher.forwarder import Forwarder
 from shared.errors import Outage
 from shared.settings import Settings
 from shared.store.due import WakeUps
+from shared.store.keys import ALL, lanes, parse_lane
 from shared.store.partition import Partition
 from shared.waiting import OutageWatch
 
@@ -90,8 +91,10 @@ class Passes:
 
     def _woken(self, partition: Partition, lane: str, due_ms: int) -> None:
         at_s = partition.clock.monotonic_s(due_ms)
-        if self.forwarder.agenda.sooner((partition.number, lane), at_s):
-            self.alarm.set(at_s)
+        topic, level = parse_lane(lane)
+        for one in lanes(topic) if level == ALL else (lane,):
+            if self.forwarder.agenda.sooner((partition.number, one), at_s):
+                self.alarm.set(at_s)
 
 
 async def every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

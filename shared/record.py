@@ -16,6 +16,7 @@ A record is written once. Scripts move it from key to key and never decode it.
 from __future__ import annotations
 
 import base64
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -120,6 +121,15 @@ def encode_record(record: Record) -> bytes:
     if options != b"{}":
         return b"%b %b %b\n%b" % (header, record.kind.encode(), options, body)
     return b"%b\n%b" % (header, body) if record.kind == "text" else b"%b %b\n%b" % (header, record.kind.encode(), body)
+
+
+_FLOW_KEY = re.compile(rb'\S+ v2 \d+ \S+ \{(?:"priority":"[a-z]+",)?"flow_key":"([^"]+)"')
+
+
+def flow_key_of(stored: bytes) -> str | None:
+    """The flow key of a record that need not be readable otherwise, as scripts find it (``lua/include/lanes.lua``)."""
+    found = _FLOW_KEY.match(stored)
+    return found[1].decode("utf-8", "replace") if found else None
 
 
 def decode_record(stored: bytes) -> Record:

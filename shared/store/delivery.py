@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import Outage
 from shared.store.connect import Client
@@ -44,7 +44,7 @@ class Deliveries:
         self.streams = list(self._topics)
         self._shares = {topic: Shares(self._keys.streams(topic)) for topic in topics}
         self.groupless: set[str] = set()
-        """Topics without a group that a full Redis refused to make: nothing of theirs can be read before it is made."""
+        """Streams without a group that a full Redis refused to make: nothing of theirs can be read before it is made."""
         self.paused: frozenset[str] = frozenset()
         """Topics of which nothing is read."""
         for client in (self._client, self._waiting):
@@ -55,29 +55,25 @@ class Deliveries:
 
         A full Redis refuses to make one; that keeps nobody from reading the others.
         """
-        self.groupless = {topic for topic in self.topics if not await self._has_groups(topic)}
-        for topic in sorted(self.groupless):
+        self.groupless = {stream for stream in self.streams if not await self._has_group(stream)}
+        for stream in sorted(self.groupless):
             try:
-                for stream in self._keys.streams(topic):
-                    await self._create_group(stream)
+                await self._create_group(stream)
             except Outage as outage:
                 if outage.kind != "oom":
                     raise
             else:
-                self.groupless.discard(topic)
+                self.groupless.discard(stream)
 
-    async def _has_groups(self, topic: str) -> bool:
+    async def _has_group(self, stream: str) -> bool:
         with outages():
-            for stream in self._keys.streams(topic):
-                try:
-                    groups = await self._client.xinfo_groups(stream)
-                except ResponseError as error:
-                    if "no such key" not in str(error):
-                        raise
-                    return False
-                if not any(group["name"] == GROUP.encode() for group in groups):
-                    return False
-        return True
+            try:
+                groups = await self._client.xinfo_groups(stream)
+            except ResponseError as error:
+                if "no such key" not in str(error):
+                    raise
+                return False
+        return any(group["name"] == GROUP.encode() for group in groups)
 
     async def _create_group(self, stream: str) -> None:
         with outages():
@@ -92,17 +88,13 @@ class Deliveries:
         the last time has one now, that one more. Raises ``Outage``.
         """
         since = time.monotonic()
-        splits = {
-            topic: self._shares[topic].split(count)
-            for topic, count in counts.items()
-            if topic not in self.groupless and topic not in self.paused
-        }
+        splits = {topic: self._shares[topic].split(count) for topic, count in counts.items() if topic not in self.paused}
         with outages():
             pipeline = self._client.pipeline(transaction=False)
             for split in splits.values():
                 for count in dict.fromkeys(split.values()):
-                    streams = [stream for stream, asked in split.items() if asked == count]
-                    if count:
+                    streams = [stream for stream, asked in split.items() if asked == count and stream not in self.groupless]
+                    if count and streams:
                         pipeline.execute_command(
                             "XREADGROUP",
                             "GROUP",
@@ -117,8 +109,8 @@ class Deliveries:
             answers = await pipeline.execute(raise_on_error=False)
             refusals = [answer for answer in answers if isinstance(answer, Exception)]
             found = [entry for answer in answers if not isinstance(answer, Exception) for entry in self._entries(answer, since)]
-            if refusals and not found:  # else what was read comes first; the next read meets the refusal again
-                await self._heal(refusals[0])
+            if refusals:
+                await self._heal_beside(refusals[0], found)
         came = Counter(entry.stream for entry in found)
         for topic, split in splits.items():
             self._shares[topic].saw(split, came)
@@ -128,7 +120,7 @@ class Deliveries:
         """Waits for new deliveries of any of the topics, at most so long; gives at most so many of each. Raises ``Outage``."""
         since = time.monotonic()
         wanted = [topic for topic in topics if topic not in self.paused]
-        streams = [stream for topic in wanted if topic not in self.groupless for stream in self._keys.streams(topic)]
+        streams = [one for topic in wanted for one in self._keys.streams(topic) if one not in self.groupless]
         if not wanted:
             await asyncio.sleep(wait_ms / 1000)
             return []
@@ -155,6 +147,14 @@ class Deliveries:
 
     def topic_of(self, stream: str) -> str:
         return self._topics[stream]
+
+    async def _heal_beside(self, error: Exception, found: Sequence[Entry]) -> None:
+        """What was read comes first: where it cannot be healed now, the next read meets the refusal again."""
+        try:
+            await self._heal(error)
+        except (Outage, RedisError):
+            if not found:
+                raise
 
     async def _heal(self, error: Exception) -> None:
         """Makes groups that are gone; raises any other error."""

@@ -16,6 +16,8 @@ USUAL = "normal"
 """The level of a message that asks for none."""
 LIMITED = "limited"
 """The lane of messages with a flow key, whatever their level: a due set only."""
+ALL = "all"
+"""In place of a lane in a wake-up: each of the topic's."""
 PARKED = "parked"
 """What of that lane waits for a place of its flow key: a due set that is not dispatched."""
 

@@ -27,7 +27,7 @@ TRIALS: tuple[tuple[str, ...], ...] = (
     ("XDEL", "{key}", "0-1"), ("XGROUP CREATE", "{key}", "x", "0"), ("XGROUP DELCONSUMER", "{key}", "x", "x"),
     ("XLEN", "{key}"), ("XPENDING", "{key}", "x"), ("XRANGE", "{key}", "-", "+", "COUNT", "1"),
     ("ZADD", "{key}", "0", "x"), ("ZCARD", "{key}"), ("ZCOUNT", "{key}", "0", "0"), ("ZLEXCOUNT", "{key}", "-", "+"),
-    ("ZRANGE", "{key}", "0", "0"),
+    ("ZRANDMEMBER", "{key}", "1"),    ("ZRANGE", "{key}", "0", "0"),
     ("ZRANGEBYLEX", "{key}", "-", "+"), ("ZRANGEBYSCORE", "{key}", "0", "0"), ("ZREM", "{key}", "x"),
     ("ZREMRANGEBYLEX", "{key}", "-", "+"), ("ZREMRANGEBYRANK", "{key}", "0", "0"),
     ("ZSCORE", "{key}", "x"),

@@ -267,10 +267,10 @@ async def test_a_missing_group_on_a_full_redis_keeps_nobody_from_reading_the_oth
     for _ in range(2):  # the first read meets the missing group
         await line.reader.run_once()
 
-    assert line.deliveries.groupless == {"beta"}
+    assert line.deliveries.groupless == {own.flow.keys.stream("beta")}
     assert _held(worker) == set(ids)
     await line.upkeep_once()
-    assert line.deliveries.groupless == {"beta"}
+    assert line.deliveries.groupless == {own.flow.keys.stream("beta")}
     await own.redis.config_set("maxmemory", 0)
     await line.upkeep_once()
     assert line.deliveries.groupless == set()
@@ -280,18 +280,48 @@ async def test_a_missing_group_on_a_full_redis_keeps_nobody_from_reading_the_oth
     assert _held(worker) == {*ids, *more}
 
 
+async def test_a_full_redis_without_the_streams_of_some_levels_drains(own: Own, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers start for the first time when it is full already: what lies in the streams that are there is read all the same."""
+    monkeypatch.setattr("consumers.reader.WAIT_MS", 5)
+    worker = await own.make_worker()
+    line = worker._lines[0]
+    ids = await own.flow.ready(2, "alpha")
+    await own.redis.delete(own.flow.keys.stream("alpha", "high"), own.flow.keys.stream("alpha", "low"))
+    await own.redis.config_set("maxmemory", 1)
+
+    await line.deliveries.create_groups()
+    await line.reader.run_once()
+
+    assert line.deliveries.groupless == {own.flow.keys.stream("alpha", level) for level in ("high", "low")}
+    assert _held(worker) == set(ids)
+    await own.redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.leaves("stream:alpha", "index")
+async def test_a_group_that_vanished_is_made_again_beside_a_backlog(make_worker: MakeWorker, flow: Flow) -> None:
+    """Of a level that nobody reads otherwise, while another one has more than can be run."""
+    worker = await make_worker()
+    line = worker._lines[0]
+    await flow.ready(40, "alpha")
+    await flow.redis.delete(flow.keys.stream("alpha", "high"))
+
+    assert len(await line.deliveries.read({"alpha": 2})) == 2
+
+    assert [group["name"] for group in await flow.redis.xinfo_groups(flow.keys.stream("alpha", "high"))] == [GROUP.encode()]
+
+
 async def test_no_group_at_all_on_a_full_redis_is_an_outage(own: Own) -> None:
     """With nothing that could be read, the reader waits it out instead of asking again and again."""
     worker = await own.make_worker()
     line = worker._lines[0]
-    for topic in ("alpha", "beta"):
-        await own.redis.delete(own.flow.keys.stream(topic))
+    streams = [stream for topic in ("alpha", "beta") for stream in own.flow.keys.streams(topic)]
+    await own.redis.delete(*streams)
     await own.redis.config_set("maxmemory", 1)
 
     with pytest.raises(Outage, match="oom"):
         await line.reader.run_once()
 
-    assert line.deliveries.groupless == {"alpha", "beta"}
+    assert line.deliveries.groupless == set(streams)
     await own.redis.config_set("maxmemory", 0)
 
 

@@ -16,7 +16,7 @@ from tests.store.flowing import Flowing, ids_of
 from tests.store.stage import HOUR_MS, Stage, dead, id_of, lease_of, retry
 from tests.support.waiting import eventually
 
-pytestmark = pytest.mark.leaves("due:", "index", "stream:", "finished", "flow:", "errors:", "dead")
+pytestmark = pytest.mark.leaves("due:", "index", "stream:", "finished", "flow:", "errors:", "dead", "labels")
 
 TWO = LimitSettings(concurrency=2)
 
@@ -240,9 +240,74 @@ async def test_a_full_stream_takes_no_more(stage: Stage) -> None:
     full = await flowing.admit(longest=2)
 
     assert (full.moved, full.stream_full) == (2, True)
-    await flowing.finish(*await flowing.read())
-    assert (await flowing.admit(longest=3)).moved == 3
-    assert await flowing.ready() == ids[2:]
+    other = await flowing.add("b", priority="high")
+    assert (await flowing.admit(longest=2)).moved == 1, "a full stream holds up nothing for another"
+    read = await flowing.read()
+    assert sorted(ids_of(read)) == sorted([*ids[:2], *other])
+    await flowing.finish(*read)
+
+    async def moved() -> bool:
+        await flowing.admit(longest=3)
+        return await flowing.ready() == ids[2:]
+
+    await eventually(moved, what="the rest was moved")
+
+
+async def test_a_limit_of_the_settings_that_changed_holds_for_what_waits(stage: Stage) -> None:
+    """Whatever the old one said of when to look again."""
+    flowing = Flowing(stage, key=LimitSettings(rate=1, period_ms=86_400_000, concurrency=1))
+    ids = await flowing.add("a", 5)
+    assert (await flowing.admit()).moved == 1
+
+    flowing = Flowing(stage, key=LimitSettings(concurrency=4))
+
+    assert (await flowing.admit()).moved == 3
+    assert await flowing.held() == set(ids[:4])
+    assert (await Flowing(stage).admit()).moved == 1
+
+
+async def test_the_logs_of_many_keys_are_cleared_as_fast_as_they_are_made(stage: Stage) -> None:
+    """And no call clears more than a bounded number of entries."""
+    flowing = Flowing(stage, key=LimitSettings(rate=100_000, period_ms=1))
+    log, logs = stage.keys.flow("alpha", "log"), stage.keys.flow("alpha", "logs")
+    await stage.client.zadd(log, {f"k{number} {1:015} x{number}": 0 for number in range(150)})
+    await stage.client.zadd(log, {f"one {1:015} x{number}": 0 for number in range(1_500)})
+    await stage.client.zadd(logs, {f"k{number}": 1 for number in range(150)} | {"one": 2})
+
+    left = []
+    for _ in range(3):
+        await flowing.admit(limit=100)
+        left.append(await stage.client.zcard(log))
+
+    assert left == [650, 0, 0]
+    assert await flowing.sets() == {}
+
+
+async def test_lanes_under_a_limit_of_their_topic_do_not_starve_each_other(stage: Stage) -> None:
+    """What has just become due goes though lines alone could use the topic's places up for ever."""
+    flowing = Flowing(stage, key=LimitSettings(concurrency=1))
+    for key in "ab":
+        await flowing.add(key, 100)
+    await flowing.admit(limit=500)
+    limited = Flowing(stage, topic=LimitSettings(concurrency=1), key=LimitSettings(concurrency=1))
+    (late,) = await limited.add("c")
+    places: list[str] = []
+    while late not in places:
+        entries = await limited.read()
+        places += ids_of(entries)
+        await limited.finish(*entries)
+        await limited.admit()
+
+    assert len(places) < 100
+
+
+async def test_a_topic_of_the_name_of_a_lane_is_a_topic_like_any_other(stage: Stage) -> None:
+    """None of its messages is taken for one that waits for its flow key."""
+    (message_id,) = await stage.add(await stage.now_ms() + HOUR_MS, topic="parked")
+
+    assert not (await messages.get(stage.store, message_id)).parked
+    await messages.change(stage.store, message_id, due_ms=await stage.now_ms() + 2 * HOUR_MS)
+    assert await stage.client.zcard(stage.keys.due("parked")) == 1
 
 
 async def test_a_call_is_bounded(stage: Stage) -> None:
@@ -250,7 +315,7 @@ async def test_a_call_is_bounded(stage: Stage) -> None:
     flowing = Flowing(stage, key=TWO)
     await flowing.add("a", 30)
 
-    for _ in range(3):
+    for _ in range(4):
         moved = await flowing.admit(limit=10)
         assert moved.moved <= 10
     assert await stage.client.zcard(stage.keys.parked("alpha")) == 28

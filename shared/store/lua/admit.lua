@@ -20,7 +20,7 @@
 --@include lanes
 --@include flow
 
-local MOST_BYTES, FULL_MS = 1048576, 20
+local MOST_BYTES, FULL_MS, MOST_CLEARED = 1048576, 20, 1000
 local now, most, room_of = now_ms(), tonumber(ARGV[1]), {}
 for number = 10, #KEYS do
   room_of[level_of_key(KEYS[number])] = {stream = KEYS[number], room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[number])}
@@ -139,12 +139,11 @@ local function take(member, score)
     wait = redis.call('ZSCORE', next_key, key) or wait_of(held, log, key, limits_for(key), now)
   end
   handled = handled + 1
+  if not wait and key ~= '' and room_of[level_of(member)].room <= 0 then full, wait = true, now + FULL_MS end
   if wait then
     redis.call('ZREM', due, member)
     redis.call('ZADD', parked, score_text(score), member)
     redis.call('ZADD', line, 0, key .. ' ' .. string.format('%025.11f', score) .. ' ' .. id)
-    local rest = string.match(redis.call('HGET', index, id) or '', '^due %S+ (.+)$') or '0'
-    redis.call('HSET', index, id, 'due ' .. score_text(score) .. ' ' .. rest)
     look_at(key, wait)
     bytes = bytes + #member
     return true
@@ -170,12 +169,29 @@ local function take_due()
   end
 end
 
-for _, key in ipairs(redis.call('ZRANGEBYSCORE', logs, '-inf', now, 'LIMIT', 0, 10)) do
-  redis.call('ZREMRANGEBYLEX', log, '[' .. key .. ' ', '(' .. key .. '!')
+-- Logs whose period is over. A call makes at most `most` of them, and clears twice as many.
+local cleared = 0
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', logs, '-inf', now, 'LIMIT', 0, 2 * most)) do
+  local old = redis.call('ZRANGEBYLEX', log, '[' .. key .. ' ', '(' .. key .. '!', 'LIMIT', 0, MOST_CLEARED - cleared)
+  if #old > 0 then redis.call('ZREM', log, unpack(old)) end
+  cleared = cleared + #old
+  if cleared >= MOST_CLEARED then break end
   redis.call('ZREM', logs, key)
 end
-serve_lines()
-take_due()
+
+-- Some that wait are looked at whatever is known of them: limits of the settings may be others by now.
+for _, key in ipairs(redis.call('ZRANDMEMBER', next_key, 2)) do
+  if key ~= '' then look_at(key, now) end
+end
+
+-- With a limit of the topic lines alone may use it up: what has just become due gets its turn first, half of the time.
+if is_limited(topic) and now % 2 == 0 then
+  take_due()
+  serve_lines()
+else
+  serve_lines()
+  take_due()
+end
 
 -- When to look again: the earliest in the due set or in a line, but not before the topic has a place.
 local function earliest(set)

@@ -35,9 +35,9 @@ if ARGV[3] ~= '' then
   fresh = wanted > now and score_at(id, wanted) or math.min(fresh, score_at(id, now))
 end
 local due = KEYS[tonumber(ARGV[7])] or old
-if level_of_key(due) == 'parked' then -- it stands in line with its old time: it comes to the line again
+if is_lane(due, 'parked') then -- it stands in line with its old time: it comes to the line again
   for number = 3, #KEYS do
-    if level_of_key(KEYS[number]) == 'limited' then due = KEYS[number] end
+    if is_lane(KEYS[number], 'limited') then due = KEYS[number] end
   end
 end
 local head = head_score(due)

@@ -18,7 +18,7 @@ local id = ARGV[1]
 local last_due = 5 + tonumber(ARGV[3])
 local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 6, last_due), id)
 if kind == 'due' then
-  return {'waiting', a, b, c, redis.call('LRANGE', KEYS[5], 0, -1), level_of_key(due_set) == 'parked' and 1 or 0}
+  return {'waiting', a, b, c, redis.call('LRANGE', KEYS[5], 0, -1), is_lane(due_set, 'parked') and 1 or 0}
 end
 if kind == 'stream' then
   for number = last_due + 1, #KEYS do

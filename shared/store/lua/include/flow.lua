@@ -57,9 +57,7 @@ end
 local function look_now(next_key, key, channel, now)
   redis.call('ZADD', next_key, now, key)
   local topic = string.match(next_key, '}:flow:(.+):next$')
-  for _, lane in ipairs(key == '' and {'', ':high', ':low', ':limited'} or {':limited'}) do
-    redis.call('PUBLISH', channel, topic .. lane .. ' ' .. string.format('%d', now))
-  end
+  redis.call('PUBLISH', channel, topic .. (key == '' and ':all ' or ':limited ') .. string.format('%d', now))
 end
 
 local function release(held, next_key, key, id, channel, now)

@@ -1,5 +1,6 @@
 -- slice(keys, first, last): those of a list.
 -- level_of_key(key): the priority level of a stream's key.
+-- is_lane(key, lane): whether a due set is that of a topic's lane of that name (a topic may have the same name).
 -- level_of(record), flow_key_of(record): what a record asks for, '' for no flow key. These are the first of its options.
 -- lane_of(record): the lane that it waits in: `limited` with a flow key, else that of its level.
 local function slice(keys, first, last)
@@ -8,6 +9,10 @@ end
 
 local function level_of_key(key)
   return string.match(key, '[^:]+$')
+end
+
+local function is_lane(key, lane)
+  return string.match(key, '}:due:[^:]+:(%a+)$') == lane
 end
 
 local function level_of(record)
