@@ -136,7 +136,7 @@ async def test_a_head_has_the_headers_alone(api: Api) -> None:
         assert answer.headers["X-Request-Id"] == REQUEST_ID
 
 
-@pytest.mark.leaves("due", "index", "idempotency")
+@pytest.mark.leaves("due", "index", "idempotency", "labels")
 async def test_what_callers_do_is_told(api: Api, stream: Stream) -> None:
     """Each message of a batch; a change, a delivery that is hurried on, a cancellation. A repeat that stores nothing is none."""
 
