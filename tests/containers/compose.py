@@ -34,6 +34,10 @@ def slow(message: Message) -> None:
 """
 
 
+class CommandFailed(AssertionError):
+    """A command ended with another code than 0; its output is the text."""
+
+
 class Compose:
     """One project. ``up`` starts it, ``remove`` leaves nothing of it."""
 
@@ -59,7 +63,7 @@ class Compose:
         file.write_text(json.dumps(settings))
 
     def __call__(self, *words: str, **environment: str) -> str:
-        """``docker compose …``; returns what it printed. Raises ``AssertionError`` with all output where it fails."""
+        """``docker compose …``; returns what it printed. Raises ``CommandFailed`` with all output where it fails."""
         command = ["docker", "compose", "--project-name", self.project, *words]
         return _run(command, self.folder, PRODUCER_PORT="0", COMPOSE_FILE=self._files, **environment)
 
@@ -99,6 +103,13 @@ class Compose:
         """What ``redis-cli`` shows."""
         return self("exec", "--no-TTY", service, "redis-cli", "--raw", *words)
 
+    def role(self, service: str) -> list[str]:
+        """What a server is. One that is just becoming a replica closes its connections: it is ``none`` of anything yet."""
+        try:
+            return self.redis("role", service=service).split()
+        except CommandFailed:
+            return ["none"]
+
     def remove(self) -> None:
         """Fails where anything is left."""
         self("--profile", "test", "down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
@@ -122,7 +133,8 @@ def _run(command: list[str], folder: Path, **environment: str) -> str:
         timeout=LONGEST_S,
         check=False,
     )
-    assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    if done.returncode != 0:
+        raise CommandFailed(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     return done.stdout
 
 

@@ -26,7 +26,7 @@ def masters(compose: Compose, asked: str = "redis") -> dict[str, set[str]]:
 def is_whole(compose: Compose) -> bool:
     """Whether all nodes agree on the masters, and all others follow one."""
     seen = [masters(compose, node) for node in NODES]
-    roles = [compose.redis("role", service=node).split() for node in NODES if node not in seen[0]]
+    roles = [compose.role(node) for node in NODES if node not in seen[0]]
     return seen == [seen[0]] * len(NODES) and all(role[0] == "slave" and role[3] == "connected" for role in roles)
 
 

@@ -23,7 +23,7 @@ def master(compose: Compose, sentinel: str = "sentinel-1") -> str:
 
 def replicas(compose: Compose) -> set[str]:
     """Those that follow the master and are in step."""
-    roles = {server: compose.redis("role", service=server).split() for server in SERVERS}
+    roles = {server: compose.role(server) for server in SERVERS}
     return {
         server for server, role in roles.items() if role[0] == "slave" and role[1] == master(compose) and role[3] == "connected"
     }
