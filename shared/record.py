@@ -63,6 +63,41 @@ class RetryOptions(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     ) = None
 
 
+class Callback(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where to tell what became of a message: a message of topic ``webhook`` itself, with its own policy."""
+
+    url: str
+    method: str = "POST"
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    retry: RetryOptions | None = None
+    delay_ms: int = 0
+    deadline_ms: int | None = None
+
+
+class Webhook(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The request that delivers a message of topic ``webhook``; its body and headers are the message's own."""
+
+    url: str = ""
+    """Empty where ``group`` is to be asked for its URLs at the time of the delivery."""
+    method: str = "POST"
+    callback: Callback | None = None
+    """Told the outcome of each attempt."""
+    failure_callback: Callback | None = None
+    """Told that the message became a dead letter."""
+    group: str | None = None
+    """The URL group that it was or is to be sent to."""
+    endpoint: str | None = None
+    """The name in its group of the endpoint that ``url`` is."""
+    queue: str | None = None
+    retry_delay: str | None = None
+    """The expression that ``retry.delays_ms`` was reckoned from."""
+    caller_ip: str | None = None
+    redact: tuple[str, ...] = ()
+    """What is not told in logs: ``body``, ``header``, ``header[name]``."""
+    callback_of: str | None = None
+    """The id of the message of which this one tells."""
+
+
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     """Everything a message may carry besides its body. An absent field costs no byte."""
 
@@ -70,6 +105,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     """Its level. Scripts look for it in this place, first of all (``lua/include/lanes.lua``)."""
     flow_key: str | None = None
     """The same. No ``"``, ``\\`` or space is in it."""
+    ordered: bool = False
+    """Whether it keeps the place of its flow key until it is over, through retries: the others of the key come after it."""
     retry: RetryOptions | None = None
     deadline_ms: int | None = None
     expires_ms: int | None = None
@@ -84,6 +121,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which of its occurrences it is."""
     trace: str | None = None
     """W3C trace context (``traceparent``) of the request that made the message."""
+    webhook: Webhook | None = None
+    """Only of topic ``webhook``, and always there."""
 
 
 NO_OPTIONS = Options()

@@ -19,11 +19,15 @@ TEXT_END = r"$(?!\n)"
 _KEY_PREFIX = r"^[A-Za-z0-9_.-]{1,64}" + TEXT_END
 _TOPIC = f"^{TOPIC_PATTERN}{TEXT_END}"
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}" + TEXT_END
+_PORTS = r"^[0-9]{1,5}(-[0-9]{1,5})?" + TEXT_END
+_SIGNING_KEY = r"^[\x21-\x7e]{24,200}" + TEXT_END
 _KEY_HASH = r"^sha256:[0-9a-f]{64}" + TEXT_END
 PATTERNS = {
     _KEY_PREFIX: "1 to 64 letters, digits and _ . -",
     _TOPIC: "a letter and then at most 63 letters, digits and _ . -",
     _KEY_NAME: "1 to 32 letters, digits and . -",
+    _PORTS: "a port such as 443 or a range such as 8000-8999",
+    _SIGNING_KEY: "24 to 200 visible ASCII characters",
     _KEY_HASH: "sha256: and 64 digits of 0-9a-f, as python -m cli key prints them",
 }
 """Each pattern in words, for whoever wrote a text that does not fit."""
@@ -188,6 +192,32 @@ class TopicSettings(Section, frozen=True):
     """Of each flow key that has no limit of its own."""
 
 
+class WebhooksSettings(Section, frozen=True):
+    """How messages of topic ``webhook`` are delivered: by HTTP requests to URLs that callers name."""
+
+    allowed_networks: tuple[Annotated[str, Meta(min_length=1, max_length=64)], ...] = ()
+    """Networks (CIDR) that are reached although they are private, loopback, link-local or otherwise not public."""
+    allowed_ports: tuple[Annotated[str, Meta(pattern=_PORTS)], ...] = ("80", "443", "8080", "8443")
+    """Ports (``443``) and ranges of them (``8000-8999``) that may be reached."""
+    allowed_schemes: tuple[Literal["http", "https"], ...] = ("http", "https")
+    concurrency: Annotated[int, Meta(ge=1, le=10_000)] = 300
+    """Requests under way at once in a process."""
+    connect_timeout_ms: Annotated[int, Meta(ge=1, le=600_000)] = 5_000
+    """How long a name may take to be resolved, and a connection to be made."""
+    read_timeout_ms: Annotated[int, Meta(ge=1, le=2_592_000_000)] = 30_000
+    """How long nothing may come of an answer. The deadline of the whole is the topic's or the message's ``deadline_ms``."""
+    response_bytes: Annotated[int, Meta(ge=0, le=2**20)] = 65_536
+    """How much of the body of an answer is kept with its attempt."""
+    current_signing_key: Annotated[str, Meta(pattern=_SIGNING_KEY)] | None = None
+    """Signs every request. None here: made once, and kept in Redis."""
+    next_signing_key: Annotated[str, Meta(pattern=_SIGNING_KEY)] | None = None
+    """The one that follows at the next rotation."""
+    log_entries: Annotated[int, Meta(ge=0, le=10_000_000)] = 10_000
+    """What happened to webhook messages that is kept, about, in each partition; 0 keeps none."""
+
+
+WEBHOOK = TopicSettings(name="webhook", handler="consumers.webhooks")
+"""The built-in topic: sends the message to a URL."""
 ECHO = TopicSettings(name="echo", handler="consumers.handlers.echo")
 """The built-in topic: writes the message to the log and to standard output at its time."""
 
@@ -205,6 +235,7 @@ class Settings(Section, frozen=True):
     retention: RetentionSettings = RetentionSettings()
     logging: LoggingSettings = LoggingSettings()
     auth: AuthSettings = AuthSettings()
+    webhooks: WebhooksSettings = WebhooksSettings()
     topics: tuple[TopicSettings, ...] = ()
     durability: Durability = "memory"
     """How safe a write is before it is answered, where a request does not say: ``memory``, ``fsync`` or ``replica``."""
