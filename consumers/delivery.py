@@ -36,6 +36,8 @@ class Delivery(msgspec.Struct, eq=False):
     lost: bool = False
     """Whether Redis has said that the lease is another's."""
     worker: str = ""
+    result: object = None
+    """What its handler returned."""
     events: Outbox = UNHEARD
     """Those of its partition."""
     _ending: threading.Lock = msgspec.field(default_factory=threading.Lock)
@@ -70,6 +72,7 @@ class Delivery(msgspec.Struct, eq=False):
             options.trace,
             options.schedule,
             options.occurrence_ms,
+            options.webhook,
         )
 
     def past_deadline(self, now_s: float) -> bool:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shared.events import ERROR_CHARACTERS, Event, Kind
-from shared.store.entries import Settlement
+from shared.ids import parse_id
+from shared.store.entries import Follow, Settlement
 from shared.store.messages import Attempt
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ def ended(delivery: Delivery, settlement: Settlement) -> Event:
     if settlement.outcome == "retry":
         return _event(delivery, "retrying", now_ms, error=error, due_ms=now_ms + settlement.number)
     return _event(delivery, "dead", now_ms, error=error)
+
+
+def made(follow: Follow, at_ms: int) -> Event:
+    """A message that the end of another made."""
+    parsed = parse_id(follow.id)
+    topic = parsed.topic if parsed else ""
+    return Event(event="scheduled", at_ms=at_ms, topic=topic, message_id=follow.id, due_ms=follow.due_ms, labels=follow.labels)
 
 
 def _event(delivery: Delivery, event: Kind, at_ms: int, *, error: str = "", due_ms: int = 0) -> Event:

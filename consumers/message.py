@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from shared.record import Webhook
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,6 +36,8 @@ class Message(msgspec.Struct, frozen=True):
     """Id of the recurring schedule that made it."""
     occurrence_ms: int | None = None
     """Which of its runs it is: when it was to occur, the same for every attempt."""
+    webhook: Webhook | None = None
+    """Where it goes; only of topic ``webhook``."""
 
     @property
     def text(self) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from shared.store.messages import Response
+
 LONGEST_MS = 31_536_000_000
 """A year."""
+DAY_MS = 86_400_000
 
 
 class Retry(Exception):
@@ -15,6 +18,10 @@ class Retry(Exception):
 
     after_ms: int | None = None
     counts: bool = True
+    free_ms: int = DAY_MS
+    """How long after the first retry of the message that did not count others do not count either."""
+    response: Response | None = None
+    """What a webhook was answered."""
 
     def __init__(self, after_ms: int, *, counts: bool = True, reason: str = "asked to be retried") -> None:
         super().__init__(reason)
@@ -32,6 +39,9 @@ class Retry(Exception):
 
 class Dead(Exception):
     """Raise it where another attempt would not help: the message goes to the dead letters at once."""
+
+    response: Response | None = None
+    """What a webhook was answered."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

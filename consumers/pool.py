@@ -21,6 +21,7 @@ Ended = Callable[[Delivery, BaseException | None], bool]
 """Called in the pool's thread when a handler has returned (``None``) or raised. False: its deadline had ended it before."""
 MayStart = Callable[[Delivery], bool]
 """Says, at the last moment, whether the lease is surely held."""
+Close = Callable[[], Awaitable[None]]
 HURRY_S = 0.002
 """How long what waits may stand still before more threads are woken for it."""
 CANCEL_S = 1.0
@@ -77,7 +78,8 @@ class ThreadPool:
                 continue
             error: BaseException | None = None
             try:
-                _refuse_unrun(delivery.handler.function(delivery.start()))
+                delivery.result = delivery.handler.function(delivery.start())
+                _refuse_unrun(delivery.result)
             except BaseException as raised:  # noqa: BLE001 - whatever user code raises ends its delivery, not the thread
                 error = raised
             if not self._ended(delivery, error):  # past its deadline: another thread has this one's place
@@ -102,8 +104,10 @@ class AsyncPool:
     A handler that blocks its loop therefore delays its like, but no lease and no settlement.
     """
 
-    def __init__(self, limit: int, ended: Ended, may_start: MayStart) -> None:
+    def __init__(self, limit: int, ended: Ended, may_start: MayStart, close: Close | None = None) -> None:
+        """``close``: called in its loop before that ends."""
         self.limit = limit
+        self._close = close
         self.intake = Intake()
         self._filling: Bell | None = None
         self.abandoned = 0
@@ -117,7 +121,7 @@ class AsyncPool:
         loop = self._loop = asyncio.new_event_loop()
         self._filling = Bell(loop, self._fill)
         self._running = {}
-        threading.Thread(target=_serve, args=(loop,), name="async-handlers", daemon=True).start()
+        threading.Thread(target=_serve, args=(loop, self._close), name="async-handlers", daemon=True).start()
 
     def stop(self) -> None:
         """Starts nothing more; what runs is left where it is."""
@@ -191,7 +195,7 @@ class AsyncPool:
     async def _run(self, delivery: Delivery) -> None:
         error: BaseException | None = None
         try:
-            await cast("Awaitable[object]", delivery.handler.function(delivery.start()))
+            delivery.result = await cast("Awaitable[object]", delivery.handler.function(delivery.start()))
         except BaseException as raised:  # noqa: BLE001 - whatever user code raises ends its delivery, not the loop
             error = raised
         try:
@@ -207,8 +211,10 @@ def _log_abandoned(delivery: Delivery) -> None:
     )  # fmt: skip
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(loop: asyncio.AbstractEventLoop, close: Close | None) -> None:
     loop.run_forever()
+    if close is not None:
+        loop.run_until_complete(close())
     loop.close()
 
 

@@ -13,7 +13,10 @@ from shared.settings import ConsumersSettings
 
 
 class Pools:
-    """One pool for all ``def`` handlers, one for all ``async def`` ones. Used in the process's own event loop."""
+    """One pool for all ``def`` handlers, one for all ``async def`` ones, and one each for those that have slots of their own.
+
+    Used in the process's own event loop.
+    """
 
     def __init__(self, settings: ConsumersSettings, handlers: dict[str, Handler], ended: Ended, may_start: MayStart) -> None:
         self.by_topic: dict[str, Pool] = {}
@@ -22,12 +25,18 @@ class Pools:
             [topic for topic, one in handlers.items() if not one.asynchronous], settings.threads, settings.batch_size
         )
         coroutines = Capacity(
-            [topic for topic, one in handlers.items() if one.asynchronous], settings.async_limit, settings.batch_size
+            [topic for topic, one in handlers.items() if one.asynchronous and one.slots is None],
+            settings.async_limit,
+            settings.batch_size,
         )
         if threaded.topics:
             self._add(threaded, ThreadPool(settings.threads, ended, may_start, threaded.is_quick))
         if coroutines.topics:
             self._add(coroutines, AsyncPool(settings.async_limit, ended, may_start))
+        for topic, one in handlers.items():
+            if one.slots is not None:
+                own = Capacity([topic], one.slots, settings.batch_size)
+                self._add(own, AsyncPool(one.slots, ended, may_start, one.close))
 
     def _add(self, capacity: Capacity, pool: Pool) -> None:
         self.by_topic |= dict.fromkeys(capacity.topics, pool)

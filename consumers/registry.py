@@ -8,12 +8,18 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from consumers.message import Message
 from shared.errors import SettingsError
 from shared.settings import TopicSettings
+from shared.store.entries import Follow, Settlement
 
+if TYPE_CHECKING:
+    from consumers.delivery import Delivery
+
+Follows = Callable[["Delivery", Settlement, int], tuple[Follow, ...]]
+"""The new messages that the end of a delivery makes; the number is when it ended (ms)."""
 Function = Callable[[Message], object] | Callable[[Message], Awaitable[object]]
 Registered = TypeVar("Registered", bound=Function)
 ERROR_BYTES = 1024
@@ -26,6 +32,11 @@ class Handler:
     asynchronous: bool
     error_bytes: int
     """How much of an attempt's error is kept with the message."""
+    slots: int | None = None
+    """How many of it run at once in a pool of its own; ``None``: it shares one with all others of its kind."""
+    follows: Follows | None = None
+    close: Callable[[], Awaitable[None]] | None = None
+    """Called in the event loop of its own pool before that ends."""
 
 
 _handlers: dict[str, Handler] = {}

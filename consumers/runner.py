@@ -11,9 +11,11 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import msgspec
+
 from consumers.bell import Bell, tell
 from consumers.delivery import Delivery
-from consumers.happenings import ended
+from consumers.happenings import ended, made
 from consumers.held import Held
 from consumers.line import Line, Work
 from consumers.outcomes import Dead, Retry
@@ -163,7 +165,7 @@ class Runner:
         if burial is not None:
             logger.error("now a dead letter: its workers were lost while it ran", id=delivery.record.id, topic=delivery.topic)
             delivery.end()
-            line.settler.report(burial)
+            line.settler.report(_followed(delivery, burial, line.partition.clock.now_ms()))
             return
         if _expired(delivery):
             self._expire(delivery)
@@ -231,9 +233,9 @@ class Runner:
 
     def _conclude(self, delivery: Delivery, error: BaseException | None) -> None:
         """Reports the end of a handler. Called once a delivery, from any thread."""
-        ended_s = time.monotonic()
+        ended_s, ended_ms = time.monotonic(), delivery.clock.now_ms()
         try:
-            settlement = verdict(delivery, error, delivery.clock.now_ms(), self._name)
+            settlement = _followed(delivery, verdict(delivery, error, ended_ms, self._name), ended_ms)
         except Exception:  # noqa: BLE001 - else the delivery would be held, and its slot kept, for ever
             logger.exception("the end of a delivery cannot be told", id=delivery.record.id, topic=delivery.topic)
             settlement = verdict(delivery, RuntimeError("its outcome cannot be told"), delivery.clock.now_ms(), self._name)
@@ -255,6 +257,8 @@ class Runner:
             self.held.remove(delivery)
             if took_effect and delivery.events.wanted:
                 delivery.events.add(ended(delivery, settlement))
+                for follow in settlement.follows:
+                    delivery.events.add(made(follow, delivery.clock.now_ms()))
         if self._held_up:
             self._held_up = False
             self._room()
@@ -272,6 +276,13 @@ class Runner:
                     self._conclude(delivery, error)
             if self.pools.abandoned > self._settings.max_abandoned_threads:
                 raise TooManyAbandoned(f"{self.pools.abandoned} handlers are stuck past their deadline")
+
+
+def _followed(delivery: Delivery, settlement: Settlement, ended_ms: int) -> Settlement:
+    """With the messages that this end makes."""
+    follows = delivery.handler.follows
+    new = follows(delivery, settlement, ended_ms) if follows else ()
+    return msgspec.structs.replace(settlement, follows=new) if new else settlement
 
 
 def _id_in(entry: Entry) -> str:

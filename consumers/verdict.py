@@ -9,7 +9,7 @@ from consumers.outcomes import Dead, Retry
 from consumers.registry import ERROR_BYTES
 from shared.record import flow_key_of
 from shared.store.entries import Entry, Lease, Settlement
-from shared.store.messages import Attempt, DeadHeader, Finished
+from shared.store.messages import Attempt, DeadHeader, Finished, Response
 
 MAX_DEFERRALS = 1_000
 MAX_DEFERRAL_AGE_MS = 86_400_000
@@ -49,15 +49,18 @@ def finished(delivery: Delivery, status: str, ended_ms: int, worker: str) -> Set
         created_ms=record.created_ms,
         started_ms=delivery.started_ms,
         worker=worker,
+        response=delivery.result if isinstance(delivery.result, Response) else None,
     )
+    text = _encode(kept).decode() if delivery.policy.retention_ms else ""
     return Settlement(
         delivery.lease,
         record.id,
         delivery.topic,
         "finished",
         errors_exist=entry.attempts > 0 or entry.deferrals > 0,
-        text=_encode(kept).decode() if delivery.policy.retention_ms else "",
+        text=text,
         number=delivery.policy.retention_ms,
+        record_bytes=len(text),
         flow=entry.flow,
         counts_as="delivered" if status == "delivered" else None,
         labels=record.options.labels,
@@ -113,7 +116,7 @@ def _may_defer(delivery: Delivery, error: BaseException, now_ms: int) -> bool:
     if not isinstance(error, Retry) or error.counts:
         return False
     since_ms = delivery.entry.deferred_since_ms or now_ms
-    return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since_ms < MAX_DEFERRAL_AGE_MS
+    return delivery.entry.deferrals < MAX_DEFERRALS and now_ms - since_ms < min(error.free_ms, MAX_DEFERRAL_AGE_MS)
 
 
 def _retry(delivery: Delivery, failure: Attempt | None, delay_ms: int) -> Settlement:
@@ -128,7 +131,7 @@ def _retry(delivery: Delivery, failure: Attempt | None, delay_ms: int) -> Settle
         attempts=delivery.attempt if failure else delivery.entry.attempts,
         deferrals=delivery.entry.deferrals,
         deferred_since_ms=delivery.entry.deferred_since_ms,
-        record_bytes=len(delivery.entry.record),
+        record_bytes=len(delivery.entry.record) + _response_bytes(failure),
         flow=delivery.entry.flow,
         flow_key=delivery.record.options.flow_key,
         counts_as="failed" if failure else None,
@@ -145,11 +148,16 @@ def _dead(delivery: Delivery, reason: str, failure: Attempt) -> Settlement:
         "dead",
         text=_encode(failure).decode(),
         header=_encode(header).decode(),
-        record_bytes=len(delivery.entry.record),
+        record_bytes=len(delivery.entry.record) + _response_bytes(failure),
         flow=delivery.entry.flow,
         counts_as="failed",
         labels=delivery.record.options.labels,
     )
+
+
+def _response_bytes(failure: Attempt | None) -> int:
+    response = failure.response if failure else None
+    return len(response.body) + len(response.body_base64) if response else 0
 
 
 def _attempt(delivery: Delivery, error: BaseException, ended_ms: int, worker: str) -> Attempt:
@@ -159,6 +167,7 @@ def _attempt(delivery: Delivery, error: BaseException, ended_ms: int, worker: st
         ended_ms=ended_ms,
         error=_bounded(describe(error), delivery.handler.error_bytes),
         worker=worker,
+        response=error.response if isinstance(error, (Retry, Dead)) else None,
     )
 
 

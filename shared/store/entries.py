@@ -43,6 +43,18 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     deliveries: int
 
 
+class Follow(msgspec.Struct, frozen=True, gc=False):
+    """A message that the end of a delivery makes: it is stored by the script that ends it, or not at all."""
+
+    id: str
+    lane: str
+    """Where it waits for its due time."""
+    due_ms: int
+    score: str
+    record: bytes
+    labels: tuple[str, ...] = ()
+
+
 class Settlement(msgspec.Struct, frozen=True, gc=False):
     """The end of a delivery. ``outcome``: ``finished``, ``retry`` or ``dead``."""
 
@@ -65,7 +77,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     header: str = ""
     """dead: first line of the dead letter (JSON)."""
     record_bytes: int = 0
-    """retry, dead: the size of the record that the script moves."""
+    """The size of what the script moves or keeps."""
     flow: str | None = None
     """The flow key whose place it gives back; ``None`` where it holds none."""
     flow_key: str | None = None
@@ -74,6 +86,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     """In the rates of its topic."""
     labels: tuple[str, ...] = ()
     """Those of the message: where it is over it goes out of their index."""
+    follows: tuple[Follow, ...] = ()
+    """New messages, of its partition."""
 
 
 def deferrals_text(settlement: Settlement) -> str:

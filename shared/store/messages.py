@@ -25,6 +25,17 @@ CANCELLED_KEPT = 1_000
 CHANGE_TRIES = 5
 
 
+class Response(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a webhook was answered. The body is text where it is UTF-8, else base64."""
+
+    status: int
+    headers: dict[str, str] = {}
+    body: str = ""
+    body_base64: str = ""
+    truncated: bool = False
+    """Whether the body was longer, or was cut off."""
+
+
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A failed attempt, as stored and as shown."""
 
@@ -35,6 +46,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     worker: str
     delay_ms: int | None = None
     """How long after its end it was to be tried again; ``None`` of the last one, and of those of an earlier release."""
+    response: Response | None = None
+    """Only of a webhook that was answered."""
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,6 +60,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_ms: int = 0
     started_ms: int = 0
     worker: str = ""
+    response: Response | None = None
+    """Only of a webhook."""
 
 
 class DeadHeader(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,8 +27,11 @@ class Settling:
                 bundles.setdefault(bundle, []).append(position)
             else:
                 others.append(position)
-        self._labelled = any(settlements[position].labels for position in others)
+        self._labelled = any(
+            one.labels or any(follow.labels for follow in one.follows) for one in (settlements[p] for p in others)
+        )
         self.arguments: list[Argument] = [GROUP, consumer, keys.wake_channel, max_finished, len(bundles)]
+        self._follows([settlements[position] for position in others])
         self._order: list[int] = []
         """Positions of the settlements as the script is told of them."""
         for (stream, retention_ms), positions in bundles.items():
@@ -46,6 +49,12 @@ class Settling:
         for position, took_effect in zip(self._order, answer, strict=True):
             results[position] = took_effect == 1
         return results
+
+    def _follows(self, others: Sequence[Settlement]) -> None:
+        found = [(number, one) for number, settlement in enumerate(others, 1) for one in settlement.follows]
+        self.arguments.append(len(found))
+        for number, one in found:
+            self.arguments += (number, self._number_of(self._keys.due(one.lane)), one.score, one.record)
 
     def _bundle(self, stream: str, retention_ms: int, settlements: list[Settlement]) -> None:
         entries = [one.lease.entry_id for one in settlements]
@@ -93,7 +102,7 @@ class Settling:
 
 def _is_plain(one: Settlement) -> bool:
     first_try = one.lease.deliveries == 1 and not one.errors_exist
-    return one.outcome == "finished" and first_try and one.flow is None and not one.labels
+    return one.outcome == "finished" and first_try and one.flow is None and not one.labels and not one.follows
 
 
 def _by_time(entry_id: str) -> tuple[int, str]:

@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec.structs import replace
+
 from shared.record import NO_OPTIONS, Options
 from shared.settings import LimitSettings, RetentionSettings
-from shared.store import accept, dead_letters, due, firing, flow, messages, rates, schedules, scripts
+from shared.store import accept, dead_letters, due, firing, flow, following, messages, rates, schedules, scripts
 from shared.store.chunks import Draft
 from shared.store.flow import Limit as FlowLimit
 from shared.store.partition import Store
@@ -102,6 +104,21 @@ async def _settle_labelled(stage: Stage) -> Scene:
     ]  # fmt: skip
     call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
     after = dict(zip(ids, ("delivered", "retrying", "dead", "absent", "retrying"), strict=True))
+    return _scene(call, [1] * len(ends), [0] * len(ends), after)
+
+
+async def _settle_followed(stage: Stage) -> Scene:
+    done, failed = await stage.running(2)
+    now_ms = await stage.now_ms()
+    late = Draft("beta", "text", b"x", due_ms=now_ms + HOUR_MS)
+    labelled = Draft("alpha", "text", b"x", due_ms=now_ms + HOUR_MS, options=_LABELLED)
+    made = [following.follow(draft, 0, now_ms) for draft in (late, labelled, late)]
+    ends = [
+        replace(finished(done), follows=(made[0], made[1])),
+        replace(retry(failed, delay_ms=HOUR_MS), follows=(made[2],)),
+    ]
+    call = await stage.call_by_worker("w1", lambda worker: worker.settle(ends, 1000))
+    after = {id_of(done): "delivered", id_of(failed): "retrying", **dict.fromkeys([one.id for one in made], "scheduled")}
     return _scene(call, [1] * len(ends), [0] * len(ends), after)
 
 
@@ -347,6 +364,7 @@ PLAYS = {
     "dispatch": Play(scripts.DISPATCH, _dispatch, "ZREMRANGEBYRANK", summary=_first),
     "settle": Play(scripts.SETTLE, _settle, "XACK"),
     "settle labelled": Play(scripts.SETTLE, _settle_labelled, "XACK"),
+    "settle followed": Play(scripts.SETTLE, _settle_followed, "XACK"),
     "renew": Play(scripts.RENEW, _renew, "XCLAIM"),
     "claim": Play(scripts.CLAIM, _claim, "XCLAIM", summary=_taken),
     "hand_back": Play(scripts.HAND_BACK, _hand_back, "XACK"),

@@ -8,8 +8,10 @@ from redis.exceptions import ResponseError
 
 from shared.record import Record, encode_record
 from shared.store import messages
+from shared.store.chunks import Draft
 from shared.store.connect import Client
 from shared.store.entries import Settlement
+from shared.store.following import follow
 from shared.store.keys import GROUP
 from shared.store.scripts import SETTLE, Argument
 from tests.store.conftest import Wakes
@@ -339,3 +341,22 @@ async def test_entries_of_strangers_are_settled_in_a_bundle(stage: Stage, redis:
     assert [entry.entry_id for entry in entries] == ids
     assert await stage.settle(*[finished(entry) for entry in reversed(entries)]) == [True] * 4
     assert await redis.xlen(stream) == 0
+
+
+@pytest.mark.leaves("due:")
+async def test_an_end_makes_its_new_messages_with_it_and_once(stage: Stage, redis: Client, wakes: Wakes) -> None:
+    """They wait where they belong, the dispatchers hear of the earliest, and a repeat or a fenced end makes none."""
+    entry, other = await stage.running(2)
+    now_ms = await stage.now_ms()
+    await wakes.heard()
+    soon, late = (follow(Draft(topic, "text", b"x", due_ms=now_ms + HOUR_MS), 0, now_ms) for topic in ("alpha", "beta"))
+    fenced = replace(finished(other), lease=lease_of(other, 7), follows=(follow(Draft("beta", "text", b"y"), 0, now_ms),))
+
+    assert await stage.settle(replace(finished(entry), follows=(soon, late)), fenced) == [True, False]
+    assert sorted(await wakes.heard()) == [f"alpha {soon.due_ms}", f"beta {late.due_ms}"]
+    assert await stage.settle(replace(finished(entry), follows=(soon, late))) == [False]
+
+    assert await redis.zrange(stage.keys.due("alpha"), 0, -1, withscores=True) == [(soon.record, float(soon.score))]
+    assert await redis.zrange(stage.keys.due("beta"), 0, -1, withscores=True) == [(late.record, float(late.score))]
+    assert [(await messages.get(stage.store, one.id)).status for one in (soon, late)] == ["scheduled"] * 2
+    assert await stage.settle(finished(other)) == [True]

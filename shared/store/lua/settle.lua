@@ -2,8 +2,12 @@
 --
 -- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] dead  KEYS[5] dead records
 -- KEYS[6..]  the streams, due sets and error lists that the deliveries name, and then, where one has labels, the label index
+--            (a new message as well)
 -- ARGV[1] group  ARGV[2] consumer  ARGV[3] wake-up channel  ARGV[4] most finished messages kept  ARGV[5] number of bundles
--- ARGV[6..]  bundles of deliveries that are over at the first try (finished, delivered once, no errors): what most are
+-- ARGV[6] number of new messages that ends of deliveries make
+-- ARGV[7..]  four values for each of these:
+--   1 which of the other deliveries makes it, from 1   2 number of its due set in KEYS   3 its score   4 its record
+-- then bundles of deliveries that are over at the first try (finished, delivered once, no errors): what most are
 --   1 number of their stream in KEYS   2 how many: n   3 the first and 4 the last of their entry ids
 --   5 retention, ms; 0 keeps nothing   n entry ids   n message ids   n texts that are kept (JSON), where there is a retention
 -- then twelve values for each other delivery, thirteen with the label index:
@@ -60,7 +64,16 @@ local function look(stream, count, first, last)
   return found, #rows < most
 end
 
-local at = 6
+-- New messages, by the delivery that makes them; and the earliest of each due set, which also refuses a key of another type.
+local made, heads, at = {}, {}, 7
+for _ = 1, tonumber(ARGV[6]) do
+  local number, due = tonumber(ARGV[at]), KEYS[tonumber(ARGV[at + 1])]
+  made[number] = made[number] or {}
+  table.insert(made[number], {due = due, score = ARGV[at + 2], record = ARGV[at + 3]})
+  heads[due] = heads[due] or head_score(due) or false
+  at = at + 4
+end
+
 for _ = 1, tonumber(ARGV[5]) do
   local stream, count, retention = KEYS[tonumber(ARGV[at])], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 4])
   local found, complete = look(stream, count, ARGV[at + 2], ARGV[at + 3])
@@ -84,7 +97,9 @@ for _ = 1, tonumber(ARGV[5]) do
   at = first_id + count + (retention > 0 and count or 0)
 end
 
+local other = 0
 for i = at, #ARGV, labels and 13 or 12 do
+  other = other + 1
   local stream, entry = KEYS[tonumber(ARGV[i])], ARGV[i + 1]
   local owner, deliveries = lease(stream, group, entry)
   local found = seen[stream] or {}
@@ -96,7 +111,7 @@ for i = at, #ARGV, labels and 13 or 12 do
       stream = stream, entry = entry, id = ARGV[i + 3], outcome = ARGV[i + 4],
       errors = KEYS[tonumber(ARGV[i + 5])], text = ARGV[i + 6], number = tonumber(ARGV[i + 7]),
       due = KEYS[tonumber(ARGV[i + 8])], last = ARGV[i + 9], flow = tonumber(ARGV[i + 10]), flow_key = ARGV[i + 11],
-      labels = labels and ARGV[i + 12],
+      labels = labels and ARGV[i + 12], makes = made[other],
     }
     if one.errors then redis.call('LLEN', one.errors) end
     if one.flow > 0 then
@@ -189,8 +204,18 @@ function outcomes.dead(one)
   forget(one)
 end
 
+-- The wake-up is told of the first only: another that is earlier still finds the dispatcher awake.
+local function make(one)
+  for _, new in ipairs(one.makes) do
+    redis.call('ZADD', new.due, new.score, new.record)
+    wake(channel, new.due, heads[new.due] or nil, tonumber(new.score))
+    if labels then add_labels(labels, {new.record}) end
+  end
+end
+
 for _, one in ipairs(held) do
   outcomes[one.outcome](one)
+  if one.makes then make(one) end
   if one.flow > 0 then release(KEYS[one.flow], KEYS[one.flow + 1], one.flow_key, one.id, channel, now) end
 end
 if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
