@@ -71,6 +71,17 @@ class Preview(Answer, frozen=True, kw_only=True):
     attempts: tuple[PreviewedAttempt, ...]
 
 
+class Response(Answer, frozen=True, kw_only=True):
+    """What a webhook was answered."""
+
+    status: int
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    body: str = ""
+    body_bytes: bytes | None = msgspec.field(default=None, name="body_base64")
+    """Where the body is no text."""
+    truncated: bool = False
+
+
 class Attempt(Answer, frozen=True, kw_only=True):
     """An attempt that failed."""
 
@@ -82,6 +93,8 @@ class Attempt(Answer, frozen=True, kw_only=True):
     retry_at: datetime | None = None
     """When the next attempt was due; ``None`` where none was to follow. Exact for the newest one of a message that is not over,
     right to a few milliseconds for others."""
+    response: Response | None = None
+    """Only of a webhook that was answered."""
 
 
 class TimelineEvent(Answer, frozen=True, kw_only=True):
@@ -128,6 +141,8 @@ class Message(Answer, frozen=True, kw_only=True):
     reason: str = ""
     """Why it is dead."""
     errors: tuple[Attempt, ...] = ()
+    response: Response | None = None
+    """Of a webhook that was delivered."""
     body: Any = None
     """Text, or the JSON that was sent. Absent where the body is bytes, and of a message that is over."""
     body_bytes: bytes | None = msgspec.field(default=None, name="body_base64")

@@ -8,10 +8,10 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from producer.schemas import AttemptOut, MessageOut, Timed
+from producer.schemas import AttemptOut, MessageOut, ResponseOut, Timed
 from producer.timeline import retry_at, timeline, why_late
 from shared.record import Record
-from shared.store.messages import View
+from shared.store.messages import Response, View
 from shared.store.partition import Store
 from shared.times import format_ms
 from shared.zones import format_local, zone_of
@@ -56,6 +56,7 @@ def message_out(view: View) -> MessageOut:
             lateness_ms=max(0, started - view.due_ms) if started else UNSET,
             worker=finished.worker,
             errors=_errors(view),
+            response=_response(finished.response),
         )
     if record is None:
         return _unreadable_out(view)
@@ -122,6 +123,19 @@ def _errors(view: View) -> tuple[AttemptOut, ...]:
             error=one.error,
             worker=one.worker,
             retry_at=retry_at(view, number),
+            response=_response(one.response),
         )
         for number, one in enumerate(view.errors)
+    )
+
+
+def _response(found: Response | None) -> ResponseOut | UnsetType:
+    if found is None:
+        return UNSET
+    return ResponseOut(
+        status=found.status,
+        headers=found.headers,
+        body=found.body,
+        body_base64=found.body_base64 or UNSET,
+        truncated=found.truncated,
     )

@@ -361,6 +361,16 @@ RetryAt = Annotated[
 ]
 
 
+class ResponseOut(Out, frozen=True):
+    """What a webhook was answered. The body is text, or base64 where it is no UTF-8."""
+
+    status: Annotated[int, Meta(examples=[200])]
+    headers: dict[str, str] = {}
+    body: str = ""
+    body_base64: Base64 | UnsetType = UNSET
+    truncated: Annotated[bool, Meta(description="The body was longer than Webhooks.ResponseBytes.")] = False
+
+
 class AttemptOut(Out, frozen=True):
     """An attempt that failed."""
 
@@ -370,6 +380,7 @@ class AttemptOut(Out, frozen=True):
     error: str
     worker: str
     retry_at: RetryAt | UnsetType = UNSET
+    response: ResponseOut | UnsetType = UNSET
 
 
 class TimelineOut(Out, frozen=True, kw_only=True):
@@ -409,6 +420,7 @@ class MessageOut(Out, frozen=True):
     worker: str = ""
     reason: Annotated[str, Meta(description="Why it is dead.")] = ""
     errors: tuple[AttemptOut, ...] = ()
+    response: Annotated[ResponseOut | UnsetType, Meta(description="What a webhook that was delivered was answered.")] = UNSET
     body: msgspec.Raw | UnsetType = UNSET
     body_base64: Base64 | UnsetType = UNSET
     content_type: str = ""
