@@ -50,7 +50,7 @@ async def test_a_message_without_labels_costs_nothing(stage: Stage) -> None:
     assert labelled.keys == [*plain.keys, stage.keys.labels]
     assert len(labelled.arguments) == len(plain.arguments) == 6
     assert [call.keys[-1] for call in settled] == [entry.stream, stage.keys.due("alpha")]
-    assert [len(call.arguments) for call in settled] == [5 + 5 + 3, 5 + 12]
+    assert [len(call.arguments) for call in settled] == [6 + 5 + 3, 6 + 12]
     await stage.settle(finished(entry, text=""))
 
 
