@@ -18,7 +18,7 @@ from benchmarks.machine import machine, package_versions
 from benchmarks.plan import Plan, Scenario
 from benchmarks.report.write import write
 from benchmarks.results import OURS, Distribution, Line, Results, save
-from benchmarks.scenarios import accept, computing, drain, growth, herd, lateness, memory, recovery
+from benchmarks.scenarios import accept, computing, drain, growth, herd, lateness, memory, recovery, webhooks
 from benchmarks.subjects.peer import PEERS, Peer
 from benchmarks.subjects.service import ABOUT as ABOUT_OURS
 
@@ -31,8 +31,9 @@ SCENARIOS: dict[str, Scenario] = {
     "B6": growth.run,
     "B7": recovery.run,
     "B8": computing.run,
+    "B9": webhooks.run,
 }
-OUT_OF_QUICK = ("B5", "B6", "B7", "B8")
+OUT_OF_QUICK = ("B5", "B6", "B7", "B8", "B9")
 """What a quick run leaves out where nothing is named."""
 QUICK_PEERS = ("bullmq", "taskiq")
 RUNS = 3
@@ -82,7 +83,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="This service, its peers and its limits, measured.")
-    parser.add_argument("only", nargs="*", choices=[[], *SCENARIOS], metavar="B1..B7", help="these benchmarks; all without")
+    parser.add_argument("only", nargs="*", choices=[[], *SCENARIOS], metavar="B1..B9", help="these benchmarks; all without")
     parser.add_argument(
         "--quick", action="store_true", help="under two minutes: smaller, once, two peers, without " + ", ".join(OUT_OF_QUICK)
     )

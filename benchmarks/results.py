@@ -19,7 +19,7 @@ class Line(msgspec.Struct, frozen=True):
     """What one subject did once."""
 
     benchmark: str
-    """``B1`` to ``B7``."""
+    """``B1`` to ``B9``."""
     case: str
     """What was varied, in words: ``200/s, 0 others pending``. The same words for every subject that is compared."""
     subject: str

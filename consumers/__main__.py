@@ -6,13 +6,15 @@ import asyncio
 
 from consumers.registry import load_handlers
 from consumers.runner import TooManyAbandoned
+from consumers.webhooks.sender import Sender
 from consumers.worker import Worker
 from shared.lifecycle import process_name, run
 from shared.logs import logger
 from shared.probe import Probe
-from shared.settings import Settings
+from shared.settings import WEBHOOK, Settings
 from shared.settings_file import explicit
 from shared.store.address import describe_address
+from shared.store.directory import Directory
 from shared.store.partition import Store, report
 
 TOO_MANY_ABANDONED = 75
@@ -20,10 +22,11 @@ TOO_MANY_ABANDONED = 75
 
 
 async def main(settings: Settings, stop: asyncio.Event) -> int:
-    handlers = load_handlers(settings.run_topics())
     name = process_name()
     store = Store(settings, name)
-    worker = Worker(store, settings, handlers, name)
+    directory = Directory(store)
+    handlers = load_handlers(settings.run_topics(), {WEBHOOK.handler: Sender(settings.webhooks, directory).handler()})
+    worker = Worker(store, settings, handlers, name, directory if WEBHOOK.name in handlers else None)
     probe = Probe(
         settings.consumers.host,
         settings.consumers.port,

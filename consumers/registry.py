@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from consumers.message import Message
@@ -40,6 +41,7 @@ class Handler:
 
 
 _handlers: dict[str, Handler] = {}
+_NONE: Mapping[str, Handler] = MappingProxyType({})
 
 
 def handler(topic: str, *, error_bytes: int = ERROR_BYTES) -> Callable[[Registered], Registered]:
@@ -66,13 +68,19 @@ def _name(function: object) -> str:
     return f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', function)}"
 
 
-def load_handlers(topics: dict[str, TopicSettings]) -> dict[str, Handler]:
-    """Imports the module of every topic and gives its handler. Raises ``SettingsError``."""
+def load_handlers(topics: dict[str, TopicSettings], ready: Mapping[str, Handler] = _NONE) -> dict[str, Handler]:
+    """Imports the module of every topic and gives its handler. ``ready``: by module, those that need no import.
+
+    Raises ``SettingsError``.
+    """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     found = {}
     for name, topic in topics.items():
+        if topic.handler in ready:
+            found[name] = ready[topic.handler]
+            continue
         key = f"Topics[{name}].Handler"
         try:
             importlib.import_module(topic.handler)

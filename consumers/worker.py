@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 from consumers.line import Line
@@ -21,6 +21,7 @@ from shared.errors import Outage
 from shared.logs import logger
 from shared.settings import Settings
 from shared.store.delivery import Deliveries
+from shared.store.directory import Directory
 from shared.store.partition import Store
 from shared.store.publishing import Publishing
 from shared.waiting import end
@@ -36,7 +37,10 @@ STOP_TRIES_S = 0.9
 
 
 class Worker:
-    def __init__(self, store: Store, settings: Settings, handlers: dict[str, Handler], name: str) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, handlers: dict[str, Handler], name: str, directory: Directory | None = None
+    ) -> None:
+        """``directory``: what handlers look things up in, kept up to date beside them."""
         self.name = name
         self._settings = settings
         self.runner = Runner(settings, handlers, name)
@@ -52,6 +56,7 @@ class Worker:
             for partition in store.partitions
         ]
         self.runner.lines = self._lines
+        self._directory = directory
         self._publishing = [Publishing(partitions) for partitions in store.by_server()]
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -72,8 +77,8 @@ class Worker:
         tasks = [line.tasks() for line in self._lines]
         stopping = asyncio.create_task(stop.wait())
         deadlines = asyncio.create_task(self.runner.watch_deadlines())
-        publishing = [asyncio.create_task(one.run()) for one in self._publishing]
-        every: set[asyncio.Task[Any]] = {deadlines, stopping, *publishing, *(task for line in tasks for task in line.values())}
+        beside = [asyncio.create_task(work) for work in self._beside()]
+        every: set[asyncio.Task[Any]] = {deadlines, stopping, *beside, *(task for line in tasks for task in line.values())}
         try:
             await asyncio.wait(every, return_when=asyncio.FIRST_COMPLETED)
             failed = next((task.exception() for task in every if task.done() and task.exception()), None)
@@ -82,6 +87,12 @@ class Worker:
                 raise failed
         finally:
             await end(*every)
+
+    def _beside(self) -> Iterator[Coroutine[Any, Any, None]]:
+        for publishing in self._publishing:
+            yield publishing.run()
+        if self._directory is not None:
+            yield self._directory.run()
 
     async def _stop(self, tasks: list[dict[str, asyncio.Task[None]]]) -> None:
         self.runner.stopping = True

@@ -83,6 +83,10 @@ GOALS = (
     Goal("B6", "longest script in every case and run", "at most", 5, "ms", Own("script_ms"), every_run=True),
     Goal("B7", "all delivered by another worker, lease of 5 s", "at most", 6, "s", Recovery("lease 5 s", 100)),
     Goal("B7", "all delivered by another worker, lease of 10 s", "at most", 11, "s", Recovery("lease 10 s", 100)),
+    Goal("B9", "webhooks/s of a worker process", "at least", 500, "/s", Own("messages_per_s", (names.WEBHOOKS_NOW,))),
+    Goal("B9", "p99 at 500/s to 100 hosts", "at most", 50, "ms", Own("p99_ms", (names.WEBHOOKS_HEALTHY,))),
+    Goal("B9", "p99 of the others with one dead host, against without", "at most", 1.25, "x",
+         Own("p99_ratio", (names.WEBHOOKS_DEAD,))),
 )  # fmt: skip
 """Between 10,000 pending and many, "within 25 %" is a bound on what gets worse: fewer per second, or later."""
 

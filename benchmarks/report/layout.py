@@ -98,4 +98,13 @@ SECTIONS = (
         "in a process of their own (Consumers.Topics).",
         "p99_ms",
     ),
+    Section(
+        "B9",
+        "Webhooks",
+        "One worker process sends webhooks with 100-byte bodies to a receiver that answers after 100 ms: all due now, then 500 a "
+        "second to 100 hosts, then with one of these taking requests and never answering. Lateness is from the due time to the "
+        "arrival at the receiver, of those to the hosts that answer. The limit is a program that does nothing but send, with as "
+        "many requests under way (Webhooks.Concurrency).",
+        "messages_per_s",
+    ),
 )

@@ -13,6 +13,7 @@ PIPELINED_WRITES = "limit: pipelined writes"
 REDIS_BENCHMARK = "limit: redis-benchmark -P 16"
 SMALLEST_APP = "limit: smallest aiohttp app"
 BARE_ZSET = "limit: bare ZSET"
+BARE_CLIENT = "limit: aiohttp's client alone"
 
 DRAIN = "100-byte bodies, due now"
 DRAIN_IN_USE = "the same, with labels, flow key, idempotency key and retention"
@@ -24,6 +25,9 @@ ONE_AT_A_TIME = "one at a time over 64 connections"
 BATCHES = "batches of 1,000"
 LEAST = 10_000
 """So many are pending where growth begins."""
+WEBHOOKS_NOW = "due now, one host"
+WEBHOOKS_HEALTHY = "500/s to 100 hosts"
+WEBHOOKS_DEAD = "the same, one of which never answers"
 SMALL_BODIES = tuple(f"100-byte bodies, {count} pending" for count in ("10,000", "1,000,000", "10,000,000"))
 
 
@@ -68,6 +72,7 @@ FIGURES = (
     Column("p90_ms", "p90, ms", more_is_better=False),
     Column("p99_ms", "p99, ms", more_is_better=False),
     Column("p999_ms", "p99.9, ms", more_is_better=False),
+    Column("p99_ratio", "p99 against without", more_is_better=False),
     Column("max_ms", "max, ms", more_is_better=False),
     Column("earliest_ms", "earliest, ms", more_is_better=None),
     Column("others_p50_ms", "others' p50, ms", more_is_better=False),

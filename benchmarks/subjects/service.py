@@ -17,6 +17,7 @@ from benchmarks.processes import Process, python
 from benchmarks.results import OURS
 from benchmarks.server import Server
 from benchmarks.subjects.subject import FAR, NOW
+from shared.settings import WEBHOOK
 from shared.store.keys import Keys
 
 READY_S = 30.0
@@ -48,16 +49,19 @@ class Service:
     def __init__(
         self,
         topic: str = TOPIC,
-        more: dict[str, Any] | None = None,
+        more: dict[str, Any] | Callable[[int], dict[str, Any]] | None = None,
         name: str = OURS,
         others: Sequence[str] = (OTHER_TOPIC,),
         **sections: Any,
     ) -> None:
-        """``more``: what each message asks for besides. ``others``: topics that there are besides. ``sections``: settings that
-        differ from the defaults.
+        """``more``: what each message asks for besides, or what the one of a number does. ``others``: topics that there are
+        besides. ``sections``: settings that differ from the defaults.
         """
         self.name = name
         self.topic, self.more, self.others, self.sections = topic, more or {}, others, sections
+
+    def more_of(self, number: int) -> dict[str, Any]:
+        return self.more(number) if callable(self.more) else self.more
 
     @contextmanager
     def open(self, server: Server) -> Iterator[Running]:
@@ -95,6 +99,7 @@ class Running:
         topics = [
             {"Name": name, "Handler": "benchmarks.handlers"}
             for name in dict.fromkeys((self._service.topic, *self._service.others))
+            if name != WEBHOOK.name
         ]
         settings: dict[str, Any] = {
             "Redis": {"ConnectionString": self._server.url},
@@ -128,7 +133,7 @@ class Running:
                             "topic": topic or self._service.topic,
                             "body": body_of(first + number, size),
                             **_when(due, per_second, number, count),
-                            **self._service.more,
+                            **self._service.more_of(first + number),
                         }
                         for number in numbers
                     ]

@@ -54,6 +54,8 @@ class Keys:
         """ZSET of the ids of all recurring schedules, all of score 0: in the order of the ids."""
         self.schedules_next = f"{self._base}:schedules:next"
         """ZSET of the ids of those that are active, by the millisecond of their next occurrence."""
+        self.webhooks = f"{self._base}:webhooks"
+        """HASH of the first partition: ``group <name>`` → a URL group (JSON), ``signing`` → the signing keys (JSON)."""
         self.wake_channel = f"{self._base}:wake"
         """Pub/Sub channel: ``<lane> <due ms>`` of a message that became its lane's earliest."""
         self.events_channel = f"{self._base}:events"

@@ -1,0 +1,22 @@
+"""The keys that webhooks are signed with: one now, one that follows it at the next rotation. Pure."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import NamedTuple
+
+
+class SigningKeys(NamedTuple):
+    current: str
+    next: str
+
+
+def new_key() -> str:
+    """192 random bits, as QStash writes its keys."""
+    return "sig_" + secrets.token_urlsafe(24)
+
+
+def secret_of(key: str) -> str:
+    """A key as the libraries of Standard Webhooks take it."""
+    return "whsec_" + base64.b64encode(key.encode()).decode()
