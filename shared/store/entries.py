@@ -79,7 +79,7 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     record_bytes: int = 0
     """The size of what the script moves or keeps."""
     flow: str | None = None
-    """The flow key whose place it gives back; ``None`` where it holds none."""
+    """The flow key whose place it gives back, or, of an ordered message that is retried, keeps; ``None`` where it holds none."""
     flow_key: str | None = None
     """retry: that of the message, which decides where it waits."""
     counts_as: Literal["delivered", "failed"] | None = None

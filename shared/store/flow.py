@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shared.settings import LimitSettings, TopicSettings
 from shared.store.due import Dispatched
-from shared.store.keys import GROUP, LIMITED, parse_lane
+from shared.store.keys import GROUP, LIMITED, FlowSet, parse_lane
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.placing import partition_of
@@ -33,7 +33,7 @@ async def admit(partition: Partition, topic: TopicSettings, lane: str, limit: in
         [
             keys.due(lane), keys.index, keys.parked(name), keys.flow(name, "line"), keys.flow(name, "held"),
             keys.flow(name, "log"), keys.flow(name, "next"), keys.flow(name, "limits"), keys.flow(name, "logs"),
-            *keys.streams(name),
+            keys.flow(name, "kept"), *keys.streams(name),
         ],
         [limit, max_stream_length, GROUP, _text(topic.limit), _text(topic.flow_key_limit)],
     )  # fmt: skip
@@ -48,17 +48,31 @@ def _text(limit: LimitSettings) -> str:
 
 
 async def tidy(partition: Partition, topic: str) -> int:
-    """Gives back the places of messages that are in no stream any more. Returns how many. Raises ``Outage``."""
+    """Gives back the places of messages that are in no stream any more, and of those that keep theirs and do not wait any more.
+
+    Returns how many. Raises ``Outage``.
+    """
+    keys = partition.keys
+    return await _tidy(partition, topic, keys.flow(topic, "held"), "stream") + await _tidy(
+        partition, topic, keys.flow(topic, "kept"), "due"
+    )
+
+
+async def _tidy(partition: Partition, topic: str, places: str, should_be: str) -> int:
     keys, after, total = partition.keys, b"", 0
+    waiting = [keys.due(f"{topic}:{LIMITED}"), keys.parked(topic)]
     while True:
         after, given_back = await TIDY.run(
             partition.client,
-            [keys.index, keys.flow(topic, "held"), keys.flow(topic, "next"), *keys.streams(topic)],
-            [after, TIDY_COUNT, keys.wake_channel],
+            [keys.index, places, keys.flow(topic, "next"), *waiting, *keys.streams(topic)],
+            [after, TIDY_COUNT, keys.wake_channel, should_be],
         )
         total += int(given_back)
         if not after:
             return total
+
+
+_LOOKED_AT: tuple[FlowSet, ...] = ("limits", "held", "line", "log", "kept")
 
 
 class FlowKey(Struct, frozen=True):
@@ -72,7 +86,7 @@ class FlowKey(Struct, frozen=True):
     own: bool
     """Whether the limits are its own, and not those of its topic's settings."""
     held: int
-    """Messages that were let through and are not over: ready or running."""
+    """Messages that were let through and are not over: ready, running, or ordered and waiting for their next attempt."""
     waiting: int
     """Due messages that wait for a place; those cancelled meanwhile are among them until their turn comes."""
     recent: int
@@ -122,7 +136,7 @@ async def _look_at(store: Store, partition: Partition, topic: str, after: str, l
     with outages():
         rows = await FLOW_KEYS.run(
             partition.client,
-            [keys.flow(topic, "limits"), keys.flow(topic, "held"), keys.flow(topic, "line"), keys.flow(topic, "log")],
+            [keys.flow(topic, what) for what in _LOOKED_AT],
             [after, limit, _text(store.settings.all_topics()[topic].flow_key_limit)],
         )
     return [FlowKey(name.decode(), *numbers[:3], *map(bool, numbers[3:5]), *numbers[5:]) for name, *numbers in rows]

@@ -106,7 +106,7 @@ class Keys:
         return self.due(f"{topic}:{PARKED}")
 
     def flow(self, topic: str, what: FlowSet) -> str:
-        """ZSET, one of five for each topic with flow keys: see ``lua/admit.lua``."""
+        """ZSET, one of seven for each topic with flow keys: see ``lua/admit.lua``."""
         return f"{self._base}:flow:{topic}:{what}"
 
 
@@ -114,7 +114,7 @@ SCHEDULES = "*schedules"
 """In place of a topic in a wake-up: no topic can have that name."""
 
 
-FlowSet = Literal["line", "held", "log", "next", "limits", "logs"]
+FlowSet = Literal["line", "held", "log", "next", "limits", "logs", "kept"]
 
 
 def lane_of(topic: str, level: str | None, flow_key: str | None = None) -> str:

@@ -274,6 +274,7 @@ async def _cancel(place: _Place, retention: RetentionSettings, seen: View | None
             keys.flow(place.topic, "held"),
             keys.flow(place.topic, "next"),
             keys.labels,
+            keys.flow(place.topic, "kept"),
             *dues,
             *keys.streams(place.topic),
         ],

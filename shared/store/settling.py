@@ -87,10 +87,11 @@ class Settling:
         return lane_of(one.topic, parse_lane(lane_of_stream(one.lease.stream))[1], one.flow_key)
 
     def _number_of_places(self, topic: str) -> int:
-        held, following = self._keys.flow(topic, "held"), self._keys.flow(topic, "next")
+        held = self._keys.flow(topic, "held")
         if held not in self._numbers:
             self._number_of(held)
-            self._number_of(following)  # right after it
+            self._number_of(self._keys.flow(topic, "next"))  # right after it
+            self._number_of(self._keys.flow(topic, "kept"))
         return self._numbers[held]
 
     def _number_of(self, key: str) -> int:

@@ -25,10 +25,12 @@ class Flowing:
         self.topic = TopicSettings(name="alpha", handler="nobody.asks", limit=topic, flow_key_limit=key)
         stage.store.settings = msgspec.structs.replace(stage.store.settings, topics=(self.topic,))
 
-    async def add(self, flow_key: str | None, count: int = 1, priority: Priority | None = None) -> list[str]:
+    async def add(
+        self, flow_key: str | None, count: int = 1, priority: Priority | None = None, *, ordered: bool = False
+    ) -> list[str]:
         """Messages that are due, one millisecond after the other."""
         first_ms = await self.stage.now_ms() - 10_000
-        options = Options(flow_key=flow_key, priority=priority)
+        options = Options(flow_key=flow_key, priority=priority, ordered=ordered)
         return await self.stage.add(*range(first_ms, first_ms + count), options=options)
 
     async def admit(self, lane: str = "alpha:limited", limit: int = 100, longest: int = 1000) -> Dispatched:
@@ -58,12 +60,20 @@ class Flowing:
         return await self.stage.settle(*(finished(entry) for entry in entries), worker=worker)
 
     async def held(self) -> set[str]:
-        """Ids of the messages that hold a place."""
-        return {member.split(b" ")[1].decode() for member in await self.stage.client.zrange(self._set("held"), 0, -1)}
+        """Ids of the messages that hold a place: those in streams."""
+        return await self._ids_in("held")
+
+    async def kept(self) -> set[str]:
+        """Ids of the messages that keep the place of their key until their next attempt."""
+        return await self._ids_in("kept")
+
+    async def _ids_in(self, what: str) -> set[str]:
+        return {member.split(b" ")[1].decode() for member in await self.stage.client.zrange(self._set(what), 0, -1)}
 
     async def sets(self) -> dict[str, list[Any]]:
         """What lies in the sets of flow control that is to be gone in the end."""
-        found = {what: await self.stage.client.zrange(self._set(what), 0, -1) for what in ("line", "held", "log", "next", "logs")}
+        names = ("line", "held", "kept", "log", "next", "logs")
+        found = {what: await self.stage.client.zrange(self._set(what), 0, -1) for what in names}
         return {what: members for what, members in found.items() if members}
 
     def _set(self, what: Any) -> str:

@@ -293,6 +293,47 @@ async def _admit(stage: Stage) -> Scene:
     return _scene(call, 2, 0, after)
 
 
+async def _retrying_in_order(stage: Stage, delay_ms: int) -> tuple[Flowing, str, str]:
+    """One that keeps the place of its key, and one in line behind it."""
+    flowing = Flowing(stage, key=LimitSettings(concurrency=1))
+    first, second = await flowing.add("a", 2, ordered=True)
+    await flowing.admit()
+    await stage.settle(retry(*await flowing.read(), delay_ms=delay_ms))
+    return flowing, first, second
+
+
+async def _admit_ordered(stage: Stage) -> Scene:
+    flowing, first, second = await _retrying_in_order(stage, 0)
+    call = await stage.call_of(lambda store: flow.admit(store.partitions[0], flowing.topic, "alpha:limited", 100, 1000))
+    return _scene(call, 1, 0, {first: "ready", second: "scheduled"})
+
+
+async def _settle_ordered(stage: Stage) -> Scene:
+    flowing = Flowing(stage, topic=LimitSettings(concurrency=1), key=LimitSettings(concurrency=1))
+    first, second = await flowing.add("a", 2, ordered=True)
+    await flowing.admit()
+    (entry,) = await flowing.read()
+    call = await stage.call_by_worker("w1", lambda worker: worker.settle([retry(entry, delay_ms=HOUR_MS)], 1000))
+    return _scene(call, [1], [0], {first: "retrying", second: "scheduled"})
+
+
+async def _cancel_ordered(stage: Stage) -> Scene:
+    _, first, second = await _retrying_in_order(stage, HOUR_MS)
+    call = await stage.call_of(lambda store: messages.cancel(store, first))
+    return _scene(call, [b"cancelled"], [b"cancelled"], {first: "cancelled", second: "scheduled"})
+
+
+async def _tidy_ordered(stage: Stage) -> Scene:
+    _, first, second = await _retrying_in_order(stage, HOUR_MS)
+    await stage.client.zrem(stage.keys.due("alpha:limited"), *await stage.client.zrange(stage.keys.due("alpha:limited"), 0, -1))
+
+    async def tidy(store: Store) -> None:
+        await flow._tidy(store.partitions[0], "alpha", stage.keys.flow("alpha", "kept"), "due")
+
+    call = await stage.call_of(tidy)
+    return _scene(call, 1, 0, {first: "absent", second: "scheduled"})
+
+
 async def _limit(stage: Stage) -> Scene:
     flowing = Flowing(stage, key=LimitSettings(concurrency=1))
     ids = await flowing.add("a", 2)
@@ -389,9 +430,13 @@ PLAYS = {
     "fire labelled": Play(scripts.FIRE, _fire(overlaps=False, first=b"fired", labels=_LABELS), "ZADD", summary=_first),
     "fire skipped": Play(scripts.FIRE, _fire(overlaps=True, first=b"skipped"), "ZADD", summary=_first),
     "admit": Play(scripts.ADMIT, _admit, "ZREM", summary=_first),
+    "admit ordered": Play(scripts.ADMIT, _admit_ordered, "ZREM", summary=_first),
+    "settle ordered": Play(scripts.SETTLE, _settle_ordered, "XACK"),
+    "cancel ordered": Play(scripts.CANCEL, _cancel_ordered, "ZREM", untouched=_STREAMS | {"due:alpha:parked"}),
     "limit": Play(scripts.LIMIT, _limit, "ZREM"),
     "flow_keys": Play(scripts.FLOW_KEYS, _flow_keys, summary=len),
     "tidy": Play(scripts.TIDY, _tidy, "ZREM", summary=_second),
+    "tidy ordered": Play(scripts.TIDY, _tidy_ordered, "ZREM", summary=_second),
     "tally": Play(scripts.TALLY, _tally, "HSET"),
     "rate": Play(scripts.RATE, _rate, summary=_room),
 }

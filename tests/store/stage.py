@@ -13,7 +13,7 @@ from typing import Any
 
 from shared.errors import NotFound
 from shared.ids import make_id, parse_id
-from shared.record import NO_OPTIONS, Options, Record, encode_record
+from shared.record import NO_OPTIONS, Options, Record, encode_record, flow_key_of
 from shared.recurrence import Definition, Rule
 from shared.settings import Settings
 from shared.store import due, firing, messages, schedules
@@ -254,7 +254,7 @@ def retry(
     return Settlement(
         lease_of(entry), id_of(entry), entry.topic, "retry",
         text=text or error_text(attempts), number=delay_ms, attempts=attempts, deferrals=deferrals,
-        flow=entry.flow, flow_key=entry.flow, labels=labels,
+        flow=entry.flow, flow_key=flow_key_of(entry.record), labels=labels,
     )  # fmt: skip
 
 

@@ -1,13 +1,16 @@
 -- admit: moves the messages of one lane that are due to their streams, as far as the limits of their flow keys and of their topic let
 -- them; those whose key has no place wait in line for it. A key's messages go in the order of their due times, keys take turns.
+-- What keeps its place from an attempt before goes before all others of its key.
 --
 -- KEYS[1]  due set of the lane   KEYS[2] index
--- KEYS[3]  parked: records that wait in line, by due time   KEYS[4] line: '<flow key> <score> <id>' of each
+-- KEYS[3]  parked: records that wait in line, by due time   KEYS[4] line: '<flow key> <score> <id>' of each, '!' before
+--          the score of one that keeps its place: so it is the first of its key
 -- KEYS[5]  held: '<flow key> <id>' of what was let through and is not over; its stream entry has the field `flow`
 -- KEYS[6]  log: '<flow key> <ms> <id>' of what was let through within its period
 -- KEYS[7]  next: flow keys with a line, by the millisecond at which to look at it; inf: after a release
 -- KEYS[8]  limits: '<flow key> <rate> <period, ms> <concurrency> <1 where paused>'   KEYS[9] keys with a log, by its end (ms)
--- KEYS[10..] streams of the topic, by priority
+-- KEYS[10] kept: '<flow key> <id>' of ordered messages that wait for another attempt; these places count as held, but for the topic
+-- KEYS[11..] streams of the topic, by priority
 -- ARGV[1]  most messages to move  ARGV[2] most entries a stream may hold  ARGV[3] group
 -- ARGV[4]  limits of the topic: 'rate period concurrency 0'   ARGV[5] limits of a flow key that has none of its own
 --
@@ -22,19 +25,24 @@
 
 local MOST_BYTES, FULL_MS, MOST_CLEARED = 1048576, 20, 1000
 local now, most, room_of = now_ms(), tonumber(ARGV[1]), {}
-for number = 10, #KEYS do
+for number = 11, #KEYS do
   room_of[level_of_key(KEYS[number])] = {stream = KEYS[number], room = tonumber(ARGV[2]) - redis.call('XLEN', KEYS[number])}
 end
-for number = 1, 9 do
+for number = 1, 10 do
   if number == 2 then redis.call('HLEN', KEYS[2]) else redis.call('ZCARD', KEYS[number]) end
 end
-local due, index, parked, line, held, log, next_key, limits, logs = unpack(KEYS, 1, 9)
+local due, index, parked, line, held, log, next_key, limits, logs, kept = unpack(KEYS, 1, 10)
+local are_any_kept = redis.call('ZCARD', kept) > 0
 local topic, default, moved, handled, bytes, full = parse_limits(ARGV[4]), ARGV[5], 0, 0, 0, false
 local known = {}
 
 local function limits_for(key)
   if not known[key] then known[key] = key == '' and parse_limits('0 0 0 0') or limits_of(limits, key, default) end
   return known[key]
+end
+
+local function has_place(key, id)
+  return are_any_kept and redis.call('ZSCORE', kept, key .. ' ' .. id) ~= false
 end
 
 -- When to look at a key again; '' for not at all. Removed first: a full Redis refuses a script that begins by adding.
@@ -67,6 +75,7 @@ local function let_through(record, id, score, key)
     fields[#fields + 1] = key
     redis.call('ZADD', held, 0, key .. ' ' .. id)
   end
+  if are_any_kept then redis.call('ZREM', kept, key .. ' ' .. id) end
   fields[#fields + 1] = 'message'
   fields[#fields + 1] = record
   local level = level_of(record)
@@ -81,7 +90,7 @@ local function let_through(record, id, score, key)
 end
 
 local function topic_waits()
-  return wait_of(held, log, '', topic, now)
+  return wait_of(held, kept, log, '', topic, now)
 end
 
 local function may_go_on()
@@ -96,13 +105,13 @@ local function serve(key)
     return false
   end
   handled = handled + 1
-  local score, id = string.match(first, '^%S+ (%S+) (%S+)$')
+  local score, id = string.match(first, '^%S+ !?(%S+) (%S+)$')
   local member = find_member(parked, id, score_text(tonumber(score)))
   if not member then -- cancelled, or given another time
     redis.call('ZREM', line, first)
     return true
   end
-  local wait = wait_of(held, log, key, limits_for(key), now)
+  local wait = wait_of(held, kept, log, key, limits_for(key), now, has_place(key, id))
   if wait then
     look_at(key, wait)
     return false
@@ -135,15 +144,16 @@ local function take(member, score)
   local id = string.match(member, '^%S+') or member
   local key = flow_key_of(member)
   local wait
+  local is_first = key ~= '' and has_place(key, id)
   if key ~= '' then
-    wait = redis.call('ZSCORE', next_key, key) or wait_of(held, log, key, limits_for(key), now)
+    wait = not is_first and redis.call('ZSCORE', next_key, key) or wait_of(held, kept, log, key, limits_for(key), now, is_first)
   end
   handled = handled + 1
   if not wait and key ~= '' and room_of[level_of(member)].room <= 0 then full, wait = true, now + FULL_MS end
   if wait then
     redis.call('ZREM', due, member)
     redis.call('ZADD', parked, score_text(score), member)
-    redis.call('ZADD', line, 0, key .. ' ' .. string.format('%025.11f', score) .. ' ' .. id)
+    redis.call('ZADD', line, 0, key .. (is_first and ' !' or ' ') .. string.format('%025.11f', score) .. ' ' .. id)
     look_at(key, wait)
     bytes = bytes + #member
     return true

@@ -2,7 +2,8 @@
 --
 -- KEYS[1] index  KEYS[2] finished  KEYS[3] finished expiry  KEYS[4] errors of the message
 -- KEYS[5] places that flow keys hold  KEYS[6] when to look at flow keys  KEYS[7] label index
--- KEYS[8..] due sets of its topic, and then its streams
+-- KEYS[8] places that ordered messages keep between their attempts
+-- KEYS[9..] due sets of its topic, and then its streams
 -- ARGV[1] message id  ARGV[2] group  ARGV[3] retention, ms  ARGV[4] most finished messages kept
 -- ARGV[5] the record the caller has seen; '' where any will do  ARGV[6] the due time the caller has seen, ms
 -- ARGV[7] number of due sets  ARGV[8] wake-up channel
@@ -26,14 +27,15 @@
 
 local id = ARGV[1]
 local now = now_ms()
-local last_due = 7 + tonumber(ARGV[7])
+local last_due = 8 + tonumber(ARGV[7])
 redis.call('ZCARD', KEYS[3])
 redis.call('ZCARD', KEYS[5])
 redis.call('ZCARD', KEYS[6])
 redis.call('ZCARD', KEYS[7])
+redis.call('ZCARD', KEYS[8])
 redis.call('LLEN', KEYS[4])
 local finished = redis.call('HGET', KEYS[2], id)
-local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 8, last_due), id)
+local kind, a, b, c, _, due_set = locate(KEYS[1], slice(KEYS, 9, last_due), id)
 
 local function is_stale(record, due)
   return ARGV[5] ~= '' and (record ~= ARGV[5] or due ~= tonumber(ARGV[6]))
@@ -54,6 +56,8 @@ end
 if kind == 'due' then
   if is_stale(c, math.floor(tonumber(a))) then return {'stale'} end
   redis.call('ZREM', due_set, c)
+  local key = flow_key_of(c)
+  if key ~= '' then release(KEYS[8], KEYS[6], key, id, ARGV[8], now) end
   return finish(math.floor(tonumber(a)), b, c)
 end
 if kind == 'stream' then

@@ -1,11 +1,11 @@
 -- flow_keys: the flow keys of a topic that have limits of their own, hold places or wait in line, in the order of their bytes.
 --
--- KEYS[1] limits  KEYS[2] held  KEYS[3] line  KEYS[4] log
+-- KEYS[1] limits  KEYS[2] held  KEYS[3] line  KEYS[4] log  KEYS[5] kept
 -- ARGV[1] flow key after which to begin; '' from the first on  ARGV[2] most of them; 0: the one of ARGV[1] itself, whatever it has
 -- ARGV[3] limits of a flow key that has none of its own: 'rate period concurrency 0'
 --
--- Returns of each {flow key, rate, period (ms), concurrency, 1 where it is paused, 1 where the limits are its own, held, in line, let
--- through within its period}
+-- Returns of each {flow key, rate, period (ms), concurrency, 1 where it is paused, 1 where the limits are its own,
+-- held or kept, in line, let through within its period}
 --@include now
 --@include flow
 
@@ -20,7 +20,7 @@ local function view(key)
   local recent = limits.rate > 0 and redis.call('ZLEXCOUNT', KEYS[4], since, '(' .. key .. '!') or 0
   return {
     key, limits.rate, limits.period, limits.concurrency, limits.paused and 1 or 0, is_own and 1 or 0,
-    count_of(KEYS[2], key), count_of(KEYS[3], key), recent,
+    taken(KEYS[2], KEYS[5], key), count_of(KEYS[3], key), recent,
   }
 end
 
@@ -28,7 +28,7 @@ if tonumber(ARGV[2]) == 0 then return {view(ARGV[1])} end
 local found, key = {}, ARGV[1]
 while #found < tonumber(ARGV[2]) do
   local earliest
-  for number = 1, 3 do
+  for _, number in ipairs({1, 2, 3, 5}) do
     local first = redis.call('ZRANGEBYLEX', KEYS[number], '[' .. key .. '!', '+', 'LIMIT', 0, 1)[1]
     local other = first and string.match(first, '^%S*')
     if other and (not earliest or is_before(other, earliest)) then earliest = other end

@@ -18,7 +18,8 @@
 --   8 finished: retention, ms; retry: delay, ms; dead: errors kept
 --   9 retry: number of its due set in KEYS; else 0
 --  10 retry: attempts spent and, where there are some, deferrals: '2' or '2 5/1790000000000'; dead: first line of the dead record (JSON); else ''
---  11 number in KEYS of the places that flow keys of its topic hold, and after it of when to look at them; 0: it holds no place
+--  11 number in KEYS of the places that flow keys of its topic hold, and after it of when to look at them and of the places that are
+--     kept, since an ordered message that is retried keeps that of its key; 0: it holds no place
 --  12 its flow key
 --  13 its labels, tabs between
 --
@@ -31,6 +32,7 @@
 --@include lease
 --@include entry
 --@include finish
+--@include lanes
 --@include flow
 --@include labels
 
@@ -115,8 +117,7 @@ for i = at, #ARGV, labels and 13 or 12 do
     }
     if one.errors then redis.call('LLEN', one.errors) end
     if one.flow > 0 then
-      redis.call('ZCARD', KEYS[one.flow])
-      redis.call('ZCARD', KEYS[one.flow + 1])
+      for number = one.flow, one.flow + 2 do redis.call('ZCARD', KEYS[number]) end
     end
     if one.outcome == 'retry' then
       one.head, one.score = head_score(one.due), score_at(one.id, now + one.number)
@@ -126,6 +127,7 @@ for i = at, #ARGV, labels and 13 or 12 do
     if one.outcome ~= 'finished' then
       local _, _, record = entry_fields(stream, entry)
       one.record = record
+      one.stays = one.outcome == 'retry' and record ~= nil and is_ordered(record)
     end
     held[#held + 1] = one
   end
@@ -213,10 +215,19 @@ local function make(one)
   end
 end
 
+local function leave_place(one)
+  local places, following, kept_places = unpack(KEYS, one.flow, one.flow + 2)
+  if one.stays then
+    keep(places, kept_places, following, one.flow_key, one.id, channel, now)
+  else
+    release(places, following, one.flow_key, one.id, channel, now)
+  end
+end
+
 for _, one in ipairs(held) do
   outcomes[one.outcome](one)
   if one.makes then make(one) end
-  if one.flow > 0 then release(KEYS[one.flow], KEYS[one.flow + 1], one.flow_key, one.id, channel, now) end
+  if one.flow > 0 then leave_place(one) end
 end
 if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
 if #kept > 0 then

@@ -6,8 +6,11 @@
 -- first_of(set, key, skip): its first member, after `skip` others; nil where there is none.
 -- is_before(a, b): whether a text comes before another by its bytes, which Lua compares by the server's locale.
 -- limits_of(set, key, default): rate, period (ms), concurrency, 1 where it is paused. A rate or concurrency of 0 is no limit.
--- wait_of(held, log, key, limits, now): nil where one more may go now; else when (ms) to ask again, 'inf' for after a release.
--- release(held, next, key, id, channel, now): gives the place of a message back; who waits for one is looked at again.
+-- taken(held, kept, key): how many places of it are taken. Of a topic as a whole none is kept.
+-- wait_of(held, kept, log, key, limits, now, has_place): nil where one more may go now; else when (ms) to ask again, 'inf' for after
+--   a release. has_place: it keeps a place of its key from an attempt before, so it needs no other.
+-- release(held or kept, next, key, id, channel, now): gives the place of a message back; who waits for one is looked at again.
+-- keep(held, kept, next, key, id, channel, now): the message is to be tried again: of its two places it keeps that of its key.
 local function count_of(set, key)
   return redis.call('ZLEXCOUNT', set, '[' .. key .. ' ', '(' .. key .. '!')
 end
@@ -42,11 +45,13 @@ local function millisecond(ms)
   return string.format('%015d', ms)
 end
 
-local function wait_of(held, log, key, limits, now)
+local function taken(held, kept, key)
+  return key == '' and redis.call('ZCARD', held) or count_of(held, key) + count_of(kept, key)
+end
+
+local function wait_of(held, kept, log, key, limits, now, has_place)
   if limits.paused then return 'inf' end
-  if limits.concurrency > 0 and (key == '' and redis.call('ZCARD', held) or count_of(held, key)) >= limits.concurrency then
-    return 'inf'
-  end
+  if limits.concurrency > 0 and not has_place and taken(held, kept, key) >= limits.concurrency then return 'inf' end
   if limits.rate == 0 then return nil end
   local recent = redis.call('ZLEXCOUNT', log, '[' .. key .. ' ' .. millisecond(math.max(0, now - limits.period + 1)), '(' .. key .. '!')
   if recent < limits.rate then return nil end
@@ -60,9 +65,18 @@ local function look_now(next_key, key, channel, now)
   redis.call('PUBLISH', channel, topic .. (key == '' and ':all ' or ':limited ') .. string.format('%d', now))
 end
 
-local function release(held, next_key, key, id, channel, now)
+local function look_after_release(next_key, key, channel, now)
+  if redis.call('ZSCORE', next_key, key) == 'inf' then look_now(next_key, key, channel, now) end
+end
+
+local function release(places, next_key, key, id, channel, now)
+  if redis.call('ZREM', places, key .. ' ' .. id) == 0 then return end
+  look_after_release(next_key, key, channel, now)
+  if key ~= '' then look_after_release(next_key, '', channel, now) end
+end
+
+local function keep(held, kept, next_key, key, id, channel, now)
   if redis.call('ZREM', held, key .. ' ' .. id) == 0 then return end
-  for _, waiting in ipairs(key == '' and {''} or {key, ''}) do
-    if redis.call('ZSCORE', next_key, waiting) == 'inf' then look_now(next_key, waiting, channel, now) end
-  end
+  redis.call('ZADD', kept, 0, key .. ' ' .. id)
+  look_after_release(next_key, '', channel, now)
 end
