@@ -7,6 +7,9 @@ RFC 4648 "base32hex" in lower case, so text order is number order):
   the message's score in its due set, so a message that was never moved is found by its id alone;
 * the last 10 hold 50 more random bits. Together with the tie that makes 61.
 
+Those of an ordered message begin with 32 bits that say when the process accepted it, among others of the same due time; 29 are
+random. Who knows such an id and the due time of the next message knows all but those 29 of the next one's.
+
 A double holds 53 bits: 42 for the milliseconds (until the year 2109) and 11 for the tie.
 """
 
@@ -59,6 +62,15 @@ def random_bits(seed: bytes, count: int) -> tuple[int, ...]:
     SHAKE128 (FIPS 202) of the seed: nobody guesses one id from another.
     """
     return unpack(f">{count}Q", shake_128(seed).digest(8 * count))
+
+
+def ordered_bits(seed: bytes, position: int, bits: int) -> int:
+    """61 bits by which the messages of a request come in their order, after those of the requests before it (``store/turns.py``).
+
+    ``bits``: random ones, of which the last 29 are used.
+    """
+    number = (int.from_bytes(seed[:4], "big") + position) & 0xFFFFFFFF
+    return number << 29 | bits & (1 << 29) - 1
 
 
 def parse_id(message_id: str) -> ParsedId | None:

@@ -73,9 +73,8 @@ async def schedule(
 
 async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability) -> Accepted:
     """A message that no repeat will look for."""
-    seed = secrets.token_bytes(8)
-    first = int.from_bytes(seed, "big") % len(store.partitions)
-    accepted_ms = await _now_ms(store.partitions[first])
+    first = secrets.randbelow(len(store.partitions))
+    seed, accepted_ms = _turn(store, drafts, await _now_ms(store.partitions[first]))
     rendered = render(store.partitions, first, drafts, seed, accepted_ms, _pin(store))
     try:
         if asked == "memory":
@@ -96,7 +95,7 @@ async def _schedule_with(
     """With a key. Beside the answer, the idempotency records that were left."""
     key_digest = blake2b(idempotency_key.encode(), digest_size=20).hexdigest()
     first = partition_of(key_digest, len(store.partitions))
-    seed, accepted_ms = secrets.token_bytes(8), await _now_ms(store.partitions[first])
+    seed, accepted_ms = _turn(store, drafts, await _now_ms(store.partitions[first]))
     digest, ttl_ms = digest_of(drafts), store.settings.producer.idempotency_ms
     rendered = _render_keyed(store, first, drafts, seed, accepted_ms)
     deduplicated, begun = False, False
@@ -119,13 +118,22 @@ async def _schedule_with(
             _, seed_text, accepted_text = found.earlier.split()
             seed, accepted_ms, deduplicated = bytes.fromhex(seed_text), int(accepted_text), True
             rendered = _render_keyed(store, first, drafts, seed, accepted_ms)
-        reached = await _store_rest(store_number, len(rendered.chunks), found, asked)
+        reached = await _store_rest(store_number, len(rendered.chunks), found, asked, in_turn=_are_ordered(drafts))
     except Outage as outage:
         raise _failure(outage, rendered, idempotency_key, begun=begun) from outage
     if not deduplicated:
         tell_scheduled(rendered, drafts, accepted_ms)
     records = [record_of(number) for number in range(len(rendered.chunks))]
     return Accepted(rendered.ids, rendered.due_ms, reached, deduplicated), records
+
+
+def _are_ordered(drafts: Sequence[Draft]) -> bool:
+    return any(draft.options.ordered for draft in drafts)
+
+
+def _turn(store: Store, drafts: Sequence[Draft], now_ms: int) -> tuple[bytes, int]:
+    """The seed that the ids follow from, and the time of acceptance."""
+    return store.turns.take(len(drafts), now_ms) if _are_ordered(drafts) else (secrets.token_bytes(8), now_ms)
 
 
 def _pin(store: Store) -> Pin | None:
@@ -157,9 +165,10 @@ def _failure(outage: Outage, rendered: Rendered, idempotency_key: str | None, *,
 
 
 async def _store_rest(
-    store_chunk: Callable[[int], Awaitable[Stored]], chunks: int, first: Stored, asked: Durability
+    store_chunk: Callable[[int], Awaitable[Stored]], chunks: int, first: Stored, asked: Durability, *, in_turn: bool
 ) -> Durability:
-    """All chunks but the first. One after the other; side by side where each waits to be safe, so that they wait together.
+    """All chunks but the first. One after the other; side by side where each waits to be safe, so that they wait together. Not so
+    with ordered messages: a later chunk may not be dispatched while an earlier one is not there.
 
     Returns how safe the least safe one is. Raises ``NotSafe`` where that is less than asked.
     """
@@ -167,6 +176,10 @@ async def _store_rest(
         stored = [first, *[await store_chunk(number) for number in range(1, chunks)]]
         return min((one.reached for one in stored), key=lambda reached: reached != "memory")
     first.check()
+    if in_turn:
+        for number in range(1, chunks):
+            (await store_chunk(number)).check()
+        return asked
     results = await asyncio.gather(*(store_chunk(number) for number in range(1, chunks)), return_exceptions=True)
     for result in results:  # raised only when none is at work any more
         if isinstance(result, BaseException):

@@ -8,7 +8,7 @@ from itertools import count
 
 from msgspec import Struct, msgpack, structs
 
-from shared.ids import first_score, make_id, random_bits
+from shared.ids import first_score, make_id, ordered_bits, random_bits
 from shared.record import NO_OPTIONS, Kind, Options, Record, encode_record
 from shared.store.keys import lane_of
 from shared.store.partition import Partition
@@ -83,7 +83,7 @@ def render(
     rendered = Rendered([], [], [])
     filling: dict[int | None, Chunk] = {}
     anywhere = count(first)
-    for draft, bits in zip(drafts, random_bits(seed, len(drafts)), strict=True):
+    for position, (draft, bits) in enumerate(zip(drafts, random_bits(seed, len(drafts)), strict=True)):
         size_bytes = len(draft.body) + HEADER_BYTES
         pinned = pin(draft) if pin else None
         chunk = filling.get(pinned)
@@ -92,10 +92,11 @@ def render(
             filling[pinned] = chunk
             rendered.chunks.append(chunk)
         due_ms = draft.due_at(accepted_ms, bits)
-        message_id = make_id(draft.topic, chunk.partition.number, due_ms, bits)
+        id_bits = ordered_bits(seed, position, bits) if draft.options.ordered else bits
+        message_id = make_id(draft.topic, chunk.partition.number, due_ms, id_bits)
         record = encode_record(Record(message_id, accepted_ms, draft.kind, draft.body, draft.options_at(due_ms)))
         chunk.lanes.setdefault(lane_of(draft.topic, draft.options.priority, draft.options.flow_key), []).append(
-            (first_score(due_ms, bits), record)
+            (first_score(due_ms, id_bits), record)
         )
         chunk.count += 1
         chunk.labelled |= bool(draft.options.labels)

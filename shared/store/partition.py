@@ -25,6 +25,7 @@ from shared.store.outage import outages
 from shared.store.permissions import check_permissions
 from shared.store.preflight import Preflight, inspect
 from shared.store.scripts import Argument, Script
+from shared.store.turns import Turns
 
 Counted = Literal["accepted", "delivered", "failed"]
 COUNTED: tuple[Counted, ...] = get_args(Counted)
@@ -178,6 +179,7 @@ class Store:
         self.partitions = [
             Partition(Keys(prefix, number), self._connections, *clients[number], settings.redis) for number in numbers
         ]
+        self.turns = Turns()
 
     def _clients(self, slot: int, partitions: int) -> tuple[Client, Client]:
         return self._connections.commands(slot), self._connections.waiting(SILENCE_S, partitions, slot)
