@@ -13,7 +13,7 @@ from shared.store.keys import GROUP, LIMITED, FlowSet, parse_lane
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 from shared.store.placing import partition_of
-from shared.store.scripts import ADMIT, FLOW_KEYS, LIMIT, TIDY
+from shared.store.scripts import ADMIT, FLOW_KEYS, LIMIT, RESET_RATE, TIDY
 from shared.store.telling import tell
 
 TIDY_COUNT = 500
@@ -91,6 +91,9 @@ class FlowKey(Struct, frozen=True):
     """Due messages that wait for a place; those cancelled meanwhile are among them until their turn comes."""
     recent: int
     """Messages let through within the last period."""
+    pinned_rate: bool = False
+    """Whether its rate and period stay whatever messages offer."""
+    pinned_concurrency: bool = False
 
 
 class Limit(NamedTuple):
@@ -137,26 +140,83 @@ async def _look_at(store: Store, partition: Partition, topic: str, after: str, l
         rows = await FLOW_KEYS.run(
             partition.client,
             [keys.flow(topic, what) for what in _LOOKED_AT],
-            [after, limit, _text(store.settings.all_topics()[topic].flow_key_limit)],
+            [after, limit, _usual(store, topic)],
         )
-    return [FlowKey(name.decode(), *numbers[:3], *map(bool, numbers[3:5]), *numbers[5:]) for name, *numbers in rows]
+    return [
+        FlowKey(name.decode(), *numbers[:3], *map(bool, numbers[3:5]), *numbers[5:8], *map(bool, numbers[8:]))
+        for name, *numbers in rows
+    ]
+
+
+def _usual(store: Store, topic: str) -> str:
+    """The limits of a key that has none of its own."""
+    return _text(store.settings.all_topics()[topic].flow_key_limit)
 
 
 async def set_limit(store: Store, topic: str, flow_key: str, limit: Limit | None) -> None:
-    """Limits of its own; ``None``: those of its topic's settings again. Raises ``Outage``; a repeat completes it."""
-    await _set(store, topic, flow_key, "default" if limit is None else f"{limit.rate} {limit.period_ms} {limit.concurrency}", "")
+    """Limits of its own, whatever is pinned; ``None``: those of its topic's settings again, with nothing pinned.
+
+    Raises ``Outage``, like the others here; a repeat completes it.
+    """
+    await _set(store, topic, flow_key, "default" if limit is None else _words(*limit))
+
+
+async def ensure_limit(store: Store, topic: str, flow_key: str, limit: Limit) -> None:
+    """The same, where it has none of its own."""
+    await _set(store, topic, flow_key, _words(*limit), mode="ensure")
+
+
+async def offer_limit(store: Store, topic: str, flow_key: str, limit: Limit) -> None:
+    """The same, but for what is pinned. Where nothing changes nothing is written."""
+    await _set(store, topic, flow_key, _words(*limit), mode="offer")
+
+
+async def pin(
+    store: Store,
+    topic: str,
+    flow_key: str,
+    *,
+    rate: int | None = None,
+    period_ms: int | None = None,
+    concurrency: int | None = None,
+) -> None:
+    """Sets those that are given, and keeps them from what messages offer. A rate and its period are pinned together."""
+    pins = ("-" if rate is period_ms is None else "1") + ("-" if concurrency is None else "1")
+    await _set(store, topic, flow_key, _words(rate, period_ms, concurrency), pins=pins)
+
+
+async def unpin(store: Store, topic: str, flow_key: str, *, rate: bool = False, concurrency: bool = False) -> None:
+    """What is not pinned any more stays as it is until a message offers another."""
+    await _set(store, topic, flow_key, pins=("0" if rate else "-") + ("0" if concurrency else "-"))
 
 
 async def pause(store: Store, topic: str, flow_key: str, *, paused: bool) -> None:
-    """While it is paused none of its messages is let through. Raises ``Outage``; a repeat completes it."""
-    await _set(store, topic, flow_key, "", "1" if paused else "0")
+    """While it is paused none of its messages is let through."""
+    await _set(store, topic, flow_key, paused="1" if paused else "0")
 
 
-async def _set(store: Store, topic: str, flow_key: str, limit: str, paused: str) -> None:
+async def reset_rate(store: Store, topic: str, flow_key: str) -> None:
+    """Forgets what was let through of it: a new period begins now."""
+    for partition in store.partitions:
+        keys = partition.keys
+        places = [keys.flow(topic, what) for what in _OF_RATE]
+        await RESET_RATE.run(partition.client, places, [flow_key, keys.wake_channel])
+
+
+_OF_RATE: tuple[FlowSet, ...] = ("log", "logs", "next")
+
+
+def _words(*numbers: int | None) -> str:
+    return " ".join("-" if number is None else str(number) for number in numbers)
+
+
+async def _set(
+    store: Store, topic: str, flow_key: str, limit: str = "", *, paused: str = "", mode: str = "set", pins: str = "--"
+) -> None:
     for partition in store.partitions:
         keys = partition.keys
         await LIMIT.run(
             partition.client,
             [keys.flow(topic, "limits"), keys.flow(topic, "next")],
-            [flow_key, keys.wake_channel, limit, paused],
+            [flow_key, keys.wake_channel, limit, paused, mode, pins, _usual(store, topic)],
         )

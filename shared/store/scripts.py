@@ -79,6 +79,7 @@ REPLAY = Script("replay")
 DELETE_DEAD = Script("delete_dead")
 ADMIT = Script("admit")
 LIMIT = Script("limit")
+RESET_RATE = Script("reset_rate")
 FLOW_KEYS = Script("flow_keys")
 TIDY = Script("tidy")
 TRIM = Script("trim")
@@ -90,5 +91,5 @@ TALLY = Script("tally")
 PUT_WEBHOOK = Script("put_webhook")
 ALL = (
     SCHEDULE, DISPATCH, SETTLE, RENEW, CLAIM, HAND_BACK, LEAVE, GET, CANCEL, CHANGE, REPLAY, TRIM, RATE,
-    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE, DELETE_DEAD, ADMIT, LIMIT, FLOW_KEYS, TIDY, TALLY, PUT_WEBHOOK,
+    PUT_SCHEDULE, DELETE_SCHEDULE, FIRE, DELETE_DEAD, ADMIT, LIMIT, RESET_RATE, FLOW_KEYS, TIDY, TALLY, PUT_WEBHOOK,
 )  # fmt: skip

@@ -343,6 +343,14 @@ async def _limit(stage: Stage) -> Scene:
     return _scene(call, [b"set"], [b"set"], {ids[0]: "ready", ids[1]: "scheduled"})
 
 
+async def _reset_rate(stage: Stage) -> Scene:
+    flowing = Flowing(stage, key=LimitSettings(rate=1, period_ms=HOUR_MS))
+    ids = await flowing.add("a", 2)
+    await flowing.admit()
+    call = await stage.call_of(lambda store: flow.reset_rate(store, "alpha", "a"))
+    return _scene(call, [b"reset"], [b"reset"], {ids[0]: "ready", ids[1]: "scheduled"})
+
+
 async def _flow_keys(stage: Stage) -> Scene:
     flowing = Flowing(stage, key=LimitSettings(concurrency=1))
     ids = await flowing.add("a", 2)
@@ -434,6 +442,7 @@ PLAYS = {
     "settle ordered": Play(scripts.SETTLE, _settle_ordered, "XACK"),
     "cancel ordered": Play(scripts.CANCEL, _cancel_ordered, "ZREM", untouched=_STREAMS | {"due:alpha:parked"}),
     "limit": Play(scripts.LIMIT, _limit, "ZREM"),
+    "reset_rate": Play(scripts.RESET_RATE, _reset_rate, "ZREMRANGEBYLEX"),
     "flow_keys": Play(scripts.FLOW_KEYS, _flow_keys, summary=len),
     "tidy": Play(scripts.TIDY, _tidy, "ZREM", summary=_second),
     "tidy ordered": Play(scripts.TIDY, _tidy_ordered, "ZREM", summary=_second),

@@ -8,7 +8,8 @@
 -- KEYS[5]  held: '<flow key> <id>' of what was let through and is not over; its stream entry has the field `flow`
 -- KEYS[6]  log: '<flow key> <ms> <id>' of what was let through within its period
 -- KEYS[7]  next: flow keys with a line, by the millisecond at which to look at it; inf: after a release
--- KEYS[8]  limits: '<flow key> <rate> <period, ms> <concurrency> <1 where paused>'   KEYS[9] keys with a log, by its end (ms)
+-- KEYS[8]  limits: '<flow key> <rate> <period, ms> <concurrency> <1 where paused>[ <pins>]', or 'default' in place of the numbers
+-- KEYS[9] keys with a log, by its end (ms)
 -- KEYS[10] kept: '<flow key> <id>' of ordered messages that wait for another attempt; these places count as held, but for the topic
 -- KEYS[11..] streams of the topic, by priority
 -- ARGV[1]  most messages to move  ARGV[2] most entries a stream may hold  ARGV[3] group

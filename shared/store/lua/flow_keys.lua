@@ -5,7 +5,7 @@
 -- ARGV[3] limits of a flow key that has none of its own: 'rate period concurrency 0'
 --
 -- Returns of each {flow key, rate, period (ms), concurrency, 1 where it is paused, 1 where the limits are its own,
--- held or kept, in line, let through within its period}
+-- held or kept, in line, let through within its period, 1 where its rate is pinned, 1 where its concurrency is}
 --@include now
 --@include flow
 
@@ -13,14 +13,13 @@ local now = now_ms()
 redis.call('ZCARD', KEYS[4])
 
 local function view(key)
-  local own = string.match(first_of(KEYS[1], key) or '', '^%S+ (.+) %d$')
-  local is_own = own ~= nil and own ~= 'default'
   local limits = limits_of(KEYS[1], key, ARGV[3])
   local since = '[' .. key .. ' ' .. millisecond(math.max(0, now - limits.period + 1))
   local recent = limits.rate > 0 and redis.call('ZLEXCOUNT', KEYS[4], since, '(' .. key .. '!') or 0
   return {
-    key, limits.rate, limits.period, limits.concurrency, limits.paused and 1 or 0, is_own and 1 or 0,
+    key, limits.rate, limits.period, limits.concurrency, limits.paused and 1 or 0, limits.is_own and 1 or 0,
     taken(KEYS[2], KEYS[5], key), count_of(KEYS[3], key), recent,
+    is_pinned(limits, 1) and 1 or 0, is_pinned(limits, 2) and 1 or 0,
   }
 end
 

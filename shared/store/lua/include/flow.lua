@@ -5,7 +5,9 @@
 -- count_of(set, key): how many members a key has.
 -- first_of(set, key, skip): its first member, after `skip` others; nil where there is none.
 -- is_before(a, b): whether a text comes before another by its bytes, which Lua compares by the server's locale.
--- limits_of(set, key, default): rate, period (ms), concurrency, 1 where it is paused. A rate or concurrency of 0 is no limit.
+-- limits_of(set, key, default): rate, period (ms), concurrency, paused, whether they are its own, and which of them are pinned:
+--   1 rate and period, 2 concurrency, 3 both. A rate or concurrency of 0 is no limit.
+-- is_pinned(limits, what): of these, 1 the rate, 2 the concurrency.
 -- taken(held, kept, key): how many places of it are taken. Of a topic as a whole none is kept.
 -- wait_of(held, kept, log, key, limits, now, has_place): nil where one more may go now; else when (ms) to ask again, 'inf' for after
 --   a release. has_place: it keeps a place of its key from an attempt before, so it needs no other.
@@ -28,17 +30,25 @@ local function is_before(a, b)
 end
 
 local function parse_limits(text)
-  local rate, period, concurrency, paused = string.match(text, '(%d+) (%d+) (%d+) (%d)$')
-  return {rate = tonumber(rate), period = tonumber(period), concurrency = tonumber(concurrency), paused = paused == '1'}
+  local rate, period, concurrency, paused, pins = string.match(text, '^(%d+) (%d+) (%d+) (%d) ?(%d?)$')
+  return {
+    rate = tonumber(rate), period = tonumber(period), concurrency = tonumber(concurrency), paused = paused == '1',
+    pins = tonumber(pins) or 0, is_own = false,
+  }
 end
 
 local function limits_of(set, key, default)
-  local own = first_of(set, key)
-  if not own then return parse_limits(default) end
-  if not string.find(own, ' default ', 1, true) then return parse_limits(own) end
-  local found = parse_limits(default)
-  found.paused = string.sub(own, -1) == '1'
+  local member = first_of(set, key)
+  local own = member and string.sub(member, #key + 2)
+  local paused = own and string.match(own, '^default (%d)$')
+  local found = parse_limits((not own or paused) and default or own)
+  if paused then found.paused = paused == '1' end
+  found.is_own = own ~= nil and not paused
   return found
+end
+
+local function is_pinned(limits, what)
+  return limits.pins == 3 or limits.pins == what
 end
 
 local function millisecond(ms)
