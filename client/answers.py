@@ -154,6 +154,7 @@ class Message(Answer, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     flow_key: str = ""
+    ordered: bool = False
     priority: str = ""
     """Where the message or its topic asks for one."""
     schedule: str = ""

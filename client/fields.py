@@ -52,6 +52,8 @@ class ContentFields(TypedDict, total=False):
     labels: Sequence[str] | None
     headers: Mapping[str, str] | None
     flow_key: str | None
+    ordered: bool | None
+    """It keeps the place of its flow key until it is over, through retries."""
     priority: Priority | None
     """Among the messages of its topic: high before normal before low, by weights, so that none starves."""
 

@@ -25,6 +25,7 @@ class ScheduledMessage(Answer, frozen=True, kw_only=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     flow_key: str = ""
+    ordered: bool = False
     priority: str = ""
 
 

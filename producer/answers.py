@@ -83,6 +83,7 @@ def message_out(view: View) -> MessageOut:
         labels=options.labels,
         headers=options.headers or UNSET,
         flow_key=options.flow_key or "",
+        ordered=options.ordered,
         priority=options.priority or UNSET,
         schedule=options.schedule or "",
         occurrence=UNSET if options.occurrence_ms is None else format_ms(options.occurrence_ms),

@@ -111,7 +111,7 @@ def _usual(topic: str, rules: Rules) -> Options:
 
 def _options(asked: Content, body: Body, rules: Rules, expires_ms: int | None) -> Options:
     if asked.retry is asked.deadline_ms is asked.retention_ms is asked.flow_key is UNSET and (
-        asked.labels is asked.headers is asked.content_type is asked.priority is UNSET and expires_ms is None
+        asked.labels is asked.headers is asked.content_type is asked.priority is asked.ordered is UNSET and expires_ms is None
     ):
         return _usual(asked.topic, rules)  # most messages: of a batch, thousands
     return Options(
@@ -121,11 +121,18 @@ def _options(asked: Content, body: Body, rules: Rules, expires_ms: int | None) -
         expires_ms=expires_ms,
         retention_ms=_set(asked.retention_ms),
         flow_key=_set(asked.flow_key),
+        ordered=_ordered(asked),
         labels=_set(asked.labels) or (),
         headers=_set(asked.headers) or {},
         content_type=body.content_type,
         trace=rules.trace,
     )
+
+
+def _ordered(asked: Content) -> bool:
+    if asked.ordered is True and asked.flow_key is UNSET:
+        raise InvalidField("ordered", "expected a flow_key beside it: the order is that of the messages with the same one")
+    return asked.ordered is True
 
 
 def _retry(asked: RetryOptions | UnsetType) -> RetryOptions | None:

@@ -36,7 +36,11 @@ class FlowKeyOut(Out, frozen=True, kw_only=True):
     own_limit: Annotated[bool, Meta(description="Whether the limit was set here; else it is that of the settings.")]
     paused: bool
     running: Annotated[
-        int, Meta(description="Let through and not over: ready for a worker, or run by one. Where it has a limit.")
+        int,
+        Meta(
+            description="Let through and not over: ready for a worker, run by one, or ordered and waiting for the next attempt. "
+            "Where it has a limit."
+        ),
     ]
     waiting: Annotated[int, Meta(description="Due, and waiting for a place.")]
     recent: Annotated[int, Meta(description="Let through within the last `period`. Where it has a rate.")]

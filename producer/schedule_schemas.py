@@ -152,6 +152,7 @@ class TemplateOut(Out, frozen=True, kw_only=True):
     labels: tuple[Label, ...] = ()
     headers: dict[HeaderName, HeaderValue] | UnsetType = UNSET
     flow_key: FlowKey | UnsetType = UNSET
+    ordered: bool = False
     priority: Priority | UnsetType = UNSET
 
 

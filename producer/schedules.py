@@ -350,6 +350,7 @@ def _template_out(schedule: Schedule) -> TemplateOut:
         labels=options.labels,
         headers=options.headers or UNSET,
         flow_key=options.flow_key or UNSET,
+        ordered=options.ordered,
         priority=options.priority or UNSET,
     )
 

@@ -196,6 +196,13 @@ class Content(In, frozen=True, kw_only=True):
     labels: Annotated[tuple[Label, ...], Meta(max_length=20)] | UnsetType = UNSET
     headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
     flow_key: FlowKey | UnsetType = UNSET
+    ordered: (
+        Annotated[
+            bool,
+            Meta(description="It keeps the place of its flow key until it is over, through retries. Beside `flow_key` only."),
+        ]
+        | UnsetType
+    ) = UNSET
     priority: PriorityIn | UnsetType = UNSET
 
 
@@ -290,9 +297,10 @@ class BulkDelete(Bulk, frozen=True, kw_only=True):
     filter: DeadLetterFilter
 
 
+_ORDERED_ALONE = {"required": ["ordered"], "properties": {"ordered": {"enum": [True]}}, "not": {"required": ["flow_key"]}}
 RULES: dict[str, dict[str, Any]] = {
-    "Content": {"not": {"anyOf": _TWO_BODIES}},
-    "NewMessage": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES, _both("expires_at", "expires_after")]}},
+    "Content": {"not": {"anyOf": [*_TWO_BODIES, _ORDERED_ALONE]}},
+    "NewMessage": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES, _both("expires_at", "expires_after"), _ORDERED_ALONE]}},
     "MessageChange": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES, none_of(*_WHENS, "body", "body_base64")]}},
     "ReplayRequest": {"not": {"anyOf": [*_TWO_TIMES, *_TWO_BODIES]}},
     "MessageFilter": {"minProperties": 1},
@@ -431,6 +439,7 @@ class MessageOut(Out, frozen=True):
     labels: tuple[str, ...] = ()
     headers: dict[str, str] | UnsetType = UNSET
     flow_key: str = ""
+    ordered: bool = False
     priority: Priority | UnsetType = UNSET
     schedule: Annotated[str, Meta(description="The recurring schedule that made it.")] = ""
     occurrence: Annotated[TimeOut | UnsetType, Meta(description="Which of its runs it is.")] = UNSET

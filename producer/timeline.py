@@ -69,7 +69,7 @@ async def _limited(store: Store, topic: str, flow_key: str) -> str:
     if found.paused:
         return f"its flow key {flow_key} is paused"
     return (
-        f"it waits for a place of its flow key {flow_key}: {found.held} of its messages are ready or run, "
+        f"it waits for a place of its flow key {flow_key}: {found.held} of its messages are under way, "
         f"{found.recent} were let through within its period, {found.waiting} wait"
     )
 

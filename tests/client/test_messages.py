@@ -19,7 +19,7 @@ AT = datetime(2035, 1, 31, 9, 0, 0, 250_000, tzinfo=UTC)
 EVERY_FIELD: dict[str, Any] = {
     "content_type": "application/vnd.a+json", "spread": "1m", "expires_after": timedelta(hours=2),
     "retry": {"max_attempts": 3, "delays_ms": [10, 20], "jitter": 0}, "deadline_ms": 5, "retention_ms": 6,
-    "labels": ["a", "b"], "headers": {"X": "y"}, "flow_key": "k",
+    "labels": ["a", "b"], "headers": {"X": "y"}, "flow_key": "k", "ordered": True,
 }  # fmt: skip
 
 
@@ -35,7 +35,7 @@ async def test_a_message_is_scheduled_with_every_field(face: Face) -> None:
     assert (kept.body, kept.body_bytes, kept.content_type) == ({"a": [1, None]}, None, "application/vnd.a+json")
     assert kept.retry == RetryPolicy(max_attempts=3, delays_ms=(10, 20), jitter=0)
     assert (kept.deadline_ms, kept.retention_ms, kept.labels, kept.headers) == (5, 6, ("a", "b"), {"X": "y"})
-    assert (kept.flow_key, kept.attempts, kept.errors) == ("k", 0, ())
+    assert (kept.flow_key, kept.ordered, kept.attempts, kept.errors) == ("k", True, 0, ())
     assert kept.created_at.tzinfo is not None
     assert kept.etag.startswith('"')
 

@@ -17,7 +17,7 @@ NIGHTLY: dict[str, Any] = {"cron": "30 2 * * *", "timezone": "Europe/Berlin", "s
 MESSAGE: dict[str, Any] = {
     "topic": "work", "body": b"\xff", "content_type": "image/png", "expires_after": timedelta(hours=1, minutes=30),
     "spread": 60, "retry": {"max_attempts": 2}, "deadline_ms": 5, "retention_ms": 6, "labels": ["a"], "headers": {"X": "y"},
-    "flow_key": "k",
+    "flow_key": "k", "ordered": True,
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ async def test_a_schedule_is_made_with_every_field(face: Face) -> None:
     assert made.message == ScheduledMessage(
         topic="work", body_bytes=b"\xff", content_type="image/png", expires_after="1h30m", spread="1m",
         retry=RetryPolicy(max_attempts=2), deadline_ms=5, retention_ms=6, labels=("a",), headers={"X": "y"}, flow_key="k",
+        ordered=True,
     )  # fmt: skip
     assert [run.at_local.isoformat() for run in kept.next_runs[:2]] == ["2035-03-24T02:30:00+01:00", "2035-03-25T03:00:00+02:00"]
     assert (kept.next_run, kept.past_runs, kept.etag) == (made.next_run, (), made.etag)

@@ -212,6 +212,7 @@ async def test_every_option_is_kept_and_shown(api: Api, redis: Redis, prefix: st
         "labels": ["a", "ä"],
         "headers": {"X-Tenant": "blue", "Accept": "text/*;q=0.5\t"},
         "flow_key": "tenant:17",
+        "ordered": True,
     }
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -167,6 +167,8 @@ BAD_FIELDS = [
     ({"topic": "work", "headers": {"A": "b", "B": 1, "C": 2}}, "headers.B", "str"),
     ({"topic": "work", "flow_key": ""}, "flow_key", "length"),
     ({"topic": "work", "flow_key": "a b"}, "flow_key", "visible ASCII"),
+    ({"topic": "work", "ordered": True}, "ordered", "flow_key beside it"),
+    ({"topic": "work", "flow_key": "a", "ordered": 1}, "ordered", "bool"),
     ({"topic": "work", "flow_key": "a\n"}, "flow_key", "visible ASCII"),
     ({"topic": "work", "labels": ["a\n"]}, "labels[0]", "control characters"),
     ({"topic": "work", "content_type": "text/csv\n"}, "content_type", "media type"),

@@ -44,6 +44,7 @@ async def test_a_schedule_is_answered_as_it_is_kept(api: Api) -> None:
         "message": {
             "topic": "work", "body": "text", "content_type": "text/csv", "expires_after": "2h", "spread": "5m", "labels": ["a"],
             "headers": {"X": "y"}, "retry": {"max_attempts": 2}, "deadline_ms": 5, "retention_ms": 6, "flow_key": "k",
+            "ordered": True,
         },
     }  # fmt: skip
 

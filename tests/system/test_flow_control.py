@@ -89,6 +89,36 @@ async def test_a_worker_that_dies_keeps_no_place_for_ever(make_service: MakeServ
     await service.drained()
 
 
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_ordered_messages_are_not_overtaken_while_one_is_retried(make_service: MakeService, at_once: int) -> None:
+    """Two of eight fail twice, with two dispatchers and two workers: never more than so many are under way, in their order."""
+    service = make_service(Retry__InitialMs=100, Retry__Jitter=0)
+    await service.start(dispatchers=2, consumers=2)
+    await service.call("PUT", f"{KEYS}/queue", {"concurrency": at_once})
+    batch = [
+        {"topic": "work", "flow_key": "queue", "ordered": True, "body": {"sleep": 0.01, "fail": 2 if number in {1, 4} else 0}}
+        for number in range(8)
+    ]
+    status, told = await service.call("POST", "/messages/batch", batch)
+    assert status == 202
+    await service.all_ended(8)
+
+    ids: list[str] = told["ids"]
+    events = [(one["event"], one["id"]) for one in service.records()]
+    starts = list(dict.fromkeys(one for event, one in events if event == "start"))
+    under_way: set[str] = set()
+    most = 0
+    for event, one in events:
+        (under_way.add if event == "start" else under_way.discard)(one)
+        most = max(most, len(under_way))
+    assert most == at_once
+    assert len(events) == 8 * 2 + 2 * 2, "each of the two was begun twice without coming to its end"
+    assert all(abs(starts.index(one) - place) < at_once for place, one in enumerate(ids))
+    await service.drained()
+    _, shown = await service.call("GET", f"{KEYS}/queue")
+    assert (shown["running"], shown["waiting"]) == (0, 0)
+
+
 async def test_a_key_and_a_topic_pause_while_messages_are_accepted(make_service: MakeService) -> None:
     """They go on when they are resumed, within the time that is promised."""
     service = make_service()
