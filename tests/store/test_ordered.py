@@ -9,6 +9,7 @@ import pytest
 from shared.settings import LimitSettings
 from shared.store import dead_letters, flow, messages
 from shared.store.flow import Limit
+from tests.store.conftest import Wakes
 from tests.store.flowing import Flowing, ids_of
 from tests.store.stage import HOUR_MS, Stage, dead, id_of, lease_of, retry
 from tests.support.waiting import eventually
@@ -221,6 +222,20 @@ async def test_places_of_the_topic_are_not_kept(stage: Stage) -> None:
     await flowing.finish(*await flowing.read())
     assert (await flowing.admit()).moved == 1
     assert (await flowing.held(), await flowing.kept()) == ({first}, set())
+
+
+async def test_a_place_of_the_topic_that_comes_back_wakes_who_waits_for_it(stage: Stage, wakes: Wakes) -> None:
+    """Though that of the key is kept: the dispatchers hear of it at once."""
+    flowing = Flowing(stage, topic=ONE)
+    await flowing.add("a", ordered=True)
+    await flowing.admit()
+    await flowing.add("b")
+    await flowing.admit()
+    await wakes.heard()
+
+    await fail(flowing, HOUR_MS)
+
+    assert [one.split(" ")[0] for one in await wakes.heard()] == ["alpha:all"]
 
 
 async def taken_away(stage: Stage) -> None:
