@@ -176,6 +176,19 @@ async def test_filters(stage: Stage) -> None:
     assert len(await listed(stage, Filter(created_from=1, created_until=1))) == 5
 
 
+async def test_what_else_has_to_hold_is_asked_of_what_fits(stage: Stage) -> None:
+    """A page is filled with what holds, and the next one goes on after the last of them."""
+    now_ms = await stage.now_ms()
+    ids = await stage.add(*(now_ms + HOUR_MS + n for n in range(9)))
+    odd = set(ids[1::2])
+
+    first = await list_messages(stage.store, Filter(), 3, also=lambda view: view.id in odd)
+    second = await list_messages(stage.store, Filter(), 3, first.next_cursor, also=lambda view: view.id in odd)
+
+    assert [view.id for page in (first, second) for view in page.views] == ids[1::2]
+    assert second.next_cursor is None
+
+
 async def test_dead_letters_are_found_by_their_error_and_time_of_death(stage: Stage, redis: Client) -> None:
     """A part of the reason or of the last error; both ends of the range included."""
     ids = [await stage.dead() for _ in range(3)]

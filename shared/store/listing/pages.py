@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
@@ -52,10 +53,20 @@ class _Source:
             self.waiting = entries[::-1]
 
 
-async def list_messages(store: Store, wanted: Filter, limit: int, cursor: str | None = None, *, order: Order = "oldest") -> Page:
+async def list_messages(
+    store: Store,
+    wanted: Filter,
+    limit: int,
+    cursor: str | None = None,
+    *,
+    order: Order = "oldest",
+    also: Callable[[View], bool] | None = None,
+) -> Page:
     """One page of at most ``limit`` messages. ``cursor``: that of the page before, of the same filter and order.
 
-    It may come short, or empty, and still be followed by more. Raises ``InvalidField`` for a cursor that is none, ``Outage``.
+    ``also``: what has to hold of them besides. It may come short, or empty, and still be followed by more.
+
+    Raises ``InvalidField`` for a cursor that is none, ``Outage``.
     """
     after = None if cursor is None else parse_cursor(cursor)
     with outages():
@@ -63,10 +74,11 @@ async def list_messages(store: Store, wanted: Filter, limit: int, cursor: str | 
             reads, most = [labelled(partition, wanted.label, order) for partition in store.partitions], MOST_LOOKED_UP
         else:
             reads, most = await places_of(store, wanted, order), MOST_LOOKED_AT
-        return await _merge([_Source(read, after) for read in reads], wanted, limit, most, order)
+        fits = wanted.fits if also is None else lambda view: wanted.fits(view) and also(view)
+        return await _merge([_Source(read, after) for read in reads], fits, limit, most, order)
 
 
-async def _merge(sources: list[_Source], wanted: Filter, limit: int, most: int, order: Order) -> Page:
+async def _merge(sources: list[_Source], fits: Callable[[View], bool], limit: int, most: int, order: Order) -> Page:
     await asyncio.gather(*(source.fill() for source in sources))
     heads = [(source.waiting[-1].position.rank(order), number) for number, source in enumerate(sources) if source.waiting]
     heapify(heads)
@@ -78,7 +90,7 @@ async def _merge(sources: list[_Source], wanted: Filter, limit: int, most: int, 
         _, number = heappop(heads)
         entry = source.waiting.pop()
         last, looked_at, size = entry.position, looked_at + 1, size + entry.size
-        if wanted.fits(entry.view):
+        if fits(entry.view):
             views.append(entry.view)
         await source.fill()
         if source.waiting:
