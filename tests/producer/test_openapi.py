@@ -84,7 +84,7 @@ async def test_a_request_is_described_as_it_is_validated(api: Api, value: object
     assert answer.status == (202 if valid else 422), answer.content
 
 
-@pytest.mark.leaves("due", "index", "errors", "schedule", "flow:work:limits")
+@pytest.mark.leaves("due", "index", "errors", "schedule", "flow:work:limits", "flow:webhook:limits")
 async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> None:
     """ "Try it out" succeeds: each described request body is answered with success, and carries the headers described with it."""
     waiting = await api.accepted("/messages", {"topic": "echo", "delay": "1h"})
@@ -99,6 +99,7 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
                 example = content["example"]
                 data = (example if isinstance(example, str) else json.dumps(example)).encode()
                 url = path.replace("{id}", ids.get(path, "")).replace("{topic}", "work").replace("{flow_key}", "customer-7")
+                url = url.replace("{group}", "everybody")
                 answer = await api.call(method.upper(), url, data=data, headers={"Content-Type": media_type})
                 assert answer.status in {200, 201, 202}, (path, answer.content)
                 described = operation["responses"][str(answer.status)]["headers"]
@@ -121,6 +122,11 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
         ("put", "/schedules/{id}", JSON),
         ("patch", "/schedules/{id}", JSON),
         ("put", "/topics/{topic}/flow-keys/{flow_key}", JSON),
+        ("post", "/v2/topics/{group}/endpoints", JSON),
+        ("delete", "/v2/topics/{group}/endpoints", JSON),
+        ("post", "/v2/queues", JSON),
+        ("delete", "/v2/dlq", JSON),
+        ("post", "/v2/dlq/retry", JSON),
     }
 
 
