@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from shared.about import MOST_BYTES, About, about
 from shared.events import ERROR_CHARACTERS, Event, Kind
-from shared.ids import parse_id
+from shared.record import decode_record
+from shared.settings import WEBHOOK
 from shared.store.entries import Follow, Settlement
-from shared.store.messages import Attempt
+from shared.store.messages import Attempt, Response
+from shared.store.telling import scheduled
 
 if TYPE_CHECKING:
     from consumers.delivery import Delivery
@@ -26,21 +30,24 @@ def ended(delivery: Delivery, settlement: Settlement) -> Event:
     """Once its settlement took effect. When a retry is due Redis says alone: it is known here to some milliseconds."""
     now_ms = delivery.clock.now_ms()
     if settlement.outcome == "finished":
-        return _event(delivery, "delivered" if delivery.started_ms else "expired", now_ms)
-    error = _attempt.decode(settlement.text).error[:ERROR_CHARACTERS] if settlement.text else ""
+        response = delivery.result if isinstance(delivery.result, Response) else None
+        return _event(delivery, "delivered" if delivery.started_ms else "expired", now_ms, response=response)
+    failed = _attempt.decode(settlement.text) if settlement.text else None
+    error, response = (failed.error[:ERROR_CHARACTERS], failed.response) if failed else ("", None)
     if settlement.outcome == "retry":
-        return _event(delivery, "retrying", now_ms, error=error, due_ms=now_ms + settlement.number)
-    return _event(delivery, "dead", now_ms, error=error)
+        return _event(delivery, "retrying", now_ms, error=error, due_ms=now_ms + settlement.number, response=response)
+    return _event(delivery, "dead", now_ms, error=error, response=response)
 
 
-def made(follow: Follow, at_ms: int) -> Event:
+def made(delivery: Delivery, follow: Follow) -> Event:
     """A message that the end of another made."""
-    parsed = parse_id(follow.id)
-    topic = parsed.topic if parsed else ""
-    return Event(event="scheduled", at_ms=at_ms, topic=topic, message_id=follow.id, due_ms=follow.due_ms, labels=follow.labels)
+    record, now_ms = decode_record(follow.record), delivery.clock.now_ms()
+    return scheduled(record.id, WEBHOOK.name, now_ms, follow.due_ms, record.options, record.body, delivery.events.kept)
 
 
-def _event(delivery: Delivery, event: Kind, at_ms: int, *, error: str = "", due_ms: int = 0) -> Event:
+def _event(
+    delivery: Delivery, event: Kind, at_ms: int, *, error: str = "", due_ms: int = 0, response: Response | None = None
+) -> Event:
     """An expired one, and one that its lost workers buried, were not started here."""
     has_run = delivery.started_ms > 0
     return Event(
@@ -54,4 +61,15 @@ def _event(delivery: Delivery, event: Kind, at_ms: int, *, error: str = "", due_
         lateness_ms=max(0, delivery.started_ms - delivery.entry.due_ms) if has_run else None,
         error=error,
         labels=delivery.record.options.labels,
+        about=_about(delivery, response) if delivery.topic in delivery.events.kept else None,
+    )
+
+
+def _about(delivery: Delivery, response: Response | None) -> About | None:
+    found = about(delivery.record.options)
+    if found is None or response is None:
+        return found
+    body = base64.b64decode(response.body_base64) if response.body_base64 else response.body.encode()
+    return msgspec.structs.replace(
+        found, status=response.status, response_headers=response.headers, response_body=body[:MOST_BYTES]
     )

@@ -255,10 +255,10 @@ class Runner:
         delivery = self.held.at(settlement.lease.stream, settlement.lease.entry_id)
         if delivery is not None:
             self.held.remove(delivery)
-            if took_effect and delivery.events.wanted:
+            if took_effect and delivery.events.wants(delivery.topic):
                 delivery.events.add(ended(delivery, settlement))
                 for follow in settlement.follows:
-                    delivery.events.add(made(follow, delivery.clock.now_ms()))
+                    delivery.events.add(made(delivery, follow))
         if self._held_up:
             self._held_up = False
             self._room()

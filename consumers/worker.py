@@ -57,7 +57,7 @@ class Worker:
         ]
         self.runner.lines = self._lines
         self._directory = directory
-        self._publishing = [Publishing(partitions) for partitions in store.by_server()]
+        self._publishing = [Publishing(partitions, settings.webhooks.log_entries) for partitions in store.by_server()]
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until ``stop`` is set, then stops in order. Raises ``TooManyAbandoned``, and what is no outage."""

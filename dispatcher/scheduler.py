@@ -67,7 +67,8 @@ class Dispatcher:
         self._scheduler.start()
         loops = [asyncio.create_task(loop) for passes in self.passes for loop in passes.loops()]
         loops.append(asyncio.create_task(every(CLOCK_S, self._guarded(self._store.synchronise))))
-        loops += [asyncio.create_task(Publishing(partitions).run()) for partitions in self._store.by_server()]
+        entries = self._store.settings.webhooks.log_entries
+        loops += [asyncio.create_task(Publishing(partitions, entries).run()) for partitions in self._store.by_server()]
         loops.append(asyncio.create_task(every(TALLIES_S, self._tallies.flush)))
         for passes in self.passes:
             passes.alarm.set(time.monotonic())

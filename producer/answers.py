@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from producer.schemas import AttemptOut, MessageOut, ResponseOut, Timed
+from producer.schemas import AttemptOut, CallbackOut, MessageOut, ResponseOut, Timed
 from producer.timeline import retry_at, timeline, why_late
-from shared.record import Record
+from shared.record import Callback, Options, Record
 from shared.store.messages import Response, View
 from shared.store.partition import Store
-from shared.times import format_ms
+from shared.times import format_delay, format_ms
 from shared.zones import format_local, zone_of
 
 _encode = msgspec.json.Encoder().encode
@@ -82,6 +83,7 @@ def message_out(view: View) -> MessageOut:
         retention_ms=UNSET if options.retention_ms is None else options.retention_ms,
         labels=options.labels,
         headers=options.headers or UNSET,
+        **_webhook(options),
         flow_key=options.flow_key or "",
         ordered=options.ordered,
         priority=options.priority or UNSET,
@@ -139,4 +141,32 @@ def _response(found: Response | None) -> ResponseOut | UnsetType:
         body=found.body,
         body_base64=found.body_base64 or UNSET,
         truncated=found.truncated,
+    )
+
+
+def _webhook(options: Options) -> dict[str, Any]:
+    """Of topic ``webhook``: where it goes."""
+    found = options.webhook
+    if found is None:
+        return {}
+    return {
+        "url": found.url,
+        "method": found.method,
+        "callback": callback_out(found.callback),
+        "failure_callback": callback_out(found.failure_callback),
+        "url_group": found.group or "",
+        "callback_of": found.callback_of or "",
+    }
+
+
+def callback_out(found: Callback | None) -> CallbackOut | UnsetType:
+    if found is None:
+        return UNSET
+    return CallbackOut(
+        url=found.url,
+        method=found.method,
+        headers=found.headers,
+        retry=found.retry or UNSET,
+        delay=format_delay(found.delay_ms) if found.delay_ms else "",
+        deadline_ms=UNSET if found.deadline_ms is None else found.deadline_ms,
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from aiohttp import web
 
 from producer.auth import authorised, is_local
-from producer.context import HUB, SETTINGS, STORE, TOPICS, WATCH
+from producer.context import HUB, SETTINGS, STORE, TARGETS, TOPICS, WATCH
 from producer.hub import Hub
 from producer.limits import limited
 from producer.load import LOAD, Load, bounded
@@ -17,17 +18,22 @@ from producer.middleware import problems, request_ids
 from producer.openapi import add_description
 from producer.routes import ROUTES
 from producer.watch import RedisWatch
+from shared.errors import Outage
 from shared.lifecycle import process_name
 from shared.settings import Settings
 from shared.store.partition import Store
 from shared.store.publishing import Publishing
+from shared.targets import Targets
 from shared.waiting import end
+
+LAST_S = 0.5
 
 
 def make_app(settings: Settings) -> web.Application:
     app = web.Application(middlewares=(request_ids, problems, authorised, bounded, limited))
     app[SETTINGS] = settings
     app[LOAD] = Load(settings.producer)
+    app[TARGETS] = Targets(settings.webhooks)
     app[TOPICS] = frozenset(settings.all_topics())
     app.cleanup_ctx.append(_redis)
     app.on_shutdown.append(_end_streams)
@@ -43,12 +49,23 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     app[STORE] = Store(app[SETTINGS], f"producer-{process_name()}")
     app[WATCH] = RedisWatch(app[STORE])
     app[HUB] = Hub(app[STORE])
-    publishing = [Publishing(partitions).run() for partitions in app[STORE].by_server()]
-    tasks = [asyncio.create_task(loop) for loop in (app[WATCH].run(), *publishing, *app[HUB].loops())]
+    entries = app[SETTINGS].webhooks.log_entries
+    publishing = [Publishing(partitions, entries) for partitions in app[STORE].by_server()]
+    loops = (app[WATCH].run(), *(one.run() for one in publishing), *app[HUB].loops())
+    tasks = [asyncio.create_task(loop) for loop in loops]
     yield
     await end(*tasks)
+    await _tell_last(publishing)
     await app[WATCH].tallies.flush_last()
     await app[STORE].close()
+
+
+async def _tell_last(publishing: list[Publishing]) -> None:
+    """What the log has not got yet. In an outage it is lost: nobody waits for it."""
+    with suppress(Outage, TimeoutError):
+        async with asyncio.timeout(LAST_S):
+            for one in publishing:
+                await one.publish()
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -8,9 +8,12 @@ from producer.hub import Hub
 from producer.watch import RedisWatch
 from shared.settings import Settings
 from shared.store.partition import Store
+from shared.targets import Targets
 
 SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
 HUB = web.AppKey("hub", Hub)
 WATCH = web.AppKey("watch", RedisWatch)
 TOPICS = web.AppKey("topics", frozenset)
+TARGETS = web.AppKey("targets", Targets)
+"""Where webhooks may be sent."""

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from producer.depth import MAX_DEPTH, is_too_deep
+from producer.fields import retry_of, set_or_none
 from producer.schemas import Content, EchoRequest, NewMessage, ReplayRequest, Timed
+from producer.webhook_drafts import webhook_options
 from shared.errors import InvalidField
-from shared.record import NO_OPTIONS, Kind, Options, Priority, Record, RetryOptions
-from shared.settings import ProducerSettings
+from shared.record import NO_OPTIONS, Kind, Options, Priority, Record
+from shared.settings import ProducerSettings, WebhooksSettings
 from shared.store.chunks import Draft
 from shared.store.dead_letters import Change
+from shared.targets import Targets
 from shared.times import format_ms, parse_delay_ms, parse_local_ms, parse_time_ms
 from shared.zones import ZONE_EXPECTED, zone_of
 
-Value = TypeVar("Value")
 ALL_BITS = 2**64 - 1
 """Of a draft's random bits, those with which it is due last."""
 _decode_text = msgspec.json.Decoder(str).decode
@@ -39,6 +40,8 @@ class Rules(msgspec.Struct, frozen=True):
     trace: str | None = None
     repeatable: bool = False
     """Whether the request carries an idempotency key."""
+    targets: Targets = Targets(WebhooksSettings())
+    """Where webhooks may be sent."""
 
 
 class Body(msgspec.Struct, frozen=True):
@@ -68,8 +71,8 @@ def content_draft(
     """What is to be delivered, whenever that is. Raises ``InvalidField``."""
     if asked.topic not in rules.topics:
         raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
-    body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", _set(asked.content_type))
-    options = _options(asked, body, rules, expires_ms)
+    body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", set_or_none(asked.content_type))
+    options = webhook_options(asked, _options(asked, body, rules, expires_ms), rules.targets)
     if asked.spread is asked.expires_after is UNSET:
         return Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms, options)
     spread_ms, expires_after_ms = _window(asked, rules)
@@ -115,15 +118,15 @@ def _options(asked: Content, body: Body, rules: Rules, expires_ms: int | None) -
     ):
         return _usual(asked.topic, rules)  # most messages: of a batch, thousands
     return Options(
-        priority=_set(asked.priority) or rules.priorities.get(asked.topic),
-        retry=_retry(asked.retry),
-        deadline_ms=_set(asked.deadline_ms),
+        priority=set_or_none(asked.priority) or rules.priorities.get(asked.topic),
+        retry=retry_of(asked.retry),
+        deadline_ms=set_or_none(asked.deadline_ms),
         expires_ms=expires_ms,
-        retention_ms=_set(asked.retention_ms),
-        flow_key=_set(asked.flow_key),
+        retention_ms=set_or_none(asked.retention_ms),
+        flow_key=set_or_none(asked.flow_key),
         ordered=_ordered(asked),
-        labels=_set(asked.labels) or (),
-        headers=_set(asked.headers) or {},
+        labels=set_or_none(asked.labels) or (),
+        headers=set_or_none(asked.headers) or {},
         content_type=body.content_type,
         trace=rules.trace,
     )
@@ -133,15 +136,6 @@ def _ordered(asked: Content) -> bool:
     if asked.ordered is True and asked.flow_key is UNSET:
         raise InvalidField("ordered", "expected a flow_key beside it: the order is that of the messages with the same one")
     return asked.ordered is True
-
-
-def _retry(asked: RetryOptions | UnsetType) -> RetryOptions | None:
-    retry = _set(asked)
-    if retry and retry.initial_ms is not None and retry.max_ms is not None and retry.max_ms < retry.initial_ms:
-        raise InvalidField("retry.max_ms", f"expected at least initial_ms ({retry.initial_ms}); got {retry.max_ms}")
-    if retry and retry.delays_ms and not retry.initial_ms is retry.max_ms is retry.factor is None:
-        raise InvalidField("retry.delays_ms", "expected either delays_ms or initial_ms, max_ms and factor")
-    return retry
 
 
 def when(asked: Timed, rules: Rules) -> tuple[int | None, int | None]:
@@ -215,7 +209,7 @@ def replay_change(asked: ReplayRequest, rules: Rules) -> Change:
     if body is None and asked.content_type is not UNSET:
         raise InvalidField("content_type", "expected a body beside it")
     other = Record("", 0, body.kind, body.bytes, Options(content_type=body.content_type)) if body else None
-    return Change(other, _retry(asked.retry), _set(asked.deadline_ms), _set(asked.priority))
+    return Change(other, retry_of(asked.retry), set_or_none(asked.deadline_ms), set_or_none(asked.priority))
 
 
 def body_of(
@@ -225,7 +219,7 @@ def body_of(
     rules: Rules,
 ) -> Body | None:
     """The body of a request; ``None`` where it has none."""
-    own_type = _set(content_type)
+    own_type = set_or_none(content_type)
     if body is not UNSET and body_base64 is not UNSET:
         raise InvalidField("body_base64", "expected either body or body_base64, not both")
     if body_base64 is not UNSET:
@@ -260,10 +254,6 @@ def _check_size(field: str, body: bytes, rules: Rules) -> None:
     if len(body) > rules.limits.max_body_bytes:
         limit = rules.limits.max_body_bytes
         raise InvalidField(field, f"expected at most {limit} bytes (Producer.MaxBodyBytes); got {len(body)}", status=413)
-
-
-def _set(value: Value | UnsetType) -> Value | None:
-    return None if isinstance(value, UnsetType) else value
 
 
 def _shown(value: object) -> str:

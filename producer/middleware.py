@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -12,13 +12,15 @@ import msgspec
 from aiohttp import web
 
 from producer.refusal import Refusal, title_of
-from producer.schemas import Problem
+from producer.schemas import Problem, QstashError
 from shared.errors import AlreadyThere, Conflict, InvalidField, NotFound, Outage, ServiceError, Stale, TooLate
 from shared.logs import logger
 from shared.store.accept import NotStored, Unconfirmed
 from shared.store.commit import NotSafe
 
 REQUEST_ID = "X-Request-Id"
+QSTASH = "/v2/"
+"""What the paths of QStash's API begin with."""
 RETRY_AFTER_S = 1
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
 _encode = msgspec.json.Encoder().encode
@@ -83,6 +85,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def problem(request: web.BaseRequest, status: int, detail: str, **more: object) -> web.Response:
     headers = more.pop("response_headers", None)
+    if request.path.startswith(QSTASH):
+        return _qstash_error(HTTPStatus.BAD_REQUEST if status == HTTPStatus.UNPROCESSABLE_ENTITY else status, detail, headers)
     content = Problem(
         type="about:blank",
         title=title_of(status),
@@ -92,6 +96,15 @@ def problem(request: web.BaseRequest, status: int, detail: str, **more: object) 
         **more,  # type: ignore[arg-type] # the fields of Problem
     )
     return web.Response(body=_encode(content), status=status, content_type="application/problem+json", headers=headers)  # type: ignore[arg-type] # a dict or None
+
+
+def _qstash_error(status: int, detail: str, headers: object) -> web.Response:
+    """In QStash's own form, with the headers by which its clients know a limit."""
+    found = dict(headers) if isinstance(headers, Mapping) else {}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        found |= {"Burst-RateLimit-Remaining": "0", "Burst-RateLimit-Reset": found.get("Retry-After", "1")}
+    body = _encode(QstashError(error=_cut(detail, LONGEST_DETAIL)))
+    return web.Response(body=body, status=status, content_type="application/json", headers=found)
 
 
 def _cut(text: str, most: int) -> str:

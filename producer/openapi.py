@@ -18,14 +18,16 @@ from aiohttp_apispec import AiohttpApiSpec, docs
 from apispec import APISpec
 
 from producer import flow_schemas, schedule_schemas, schemas
-from producer.schemas import Problem
+from producer.schemas import Problem, QstashError
 from shared.settings import TEXT_END
 from shared.version import VERSION
 
 Schema = dict[str, Any]
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 _REFERENCE = "#/components/schemas/{name}"
-_described: list[Any] = [Problem]
+_described: list[Any] = [Problem, QstashError]
+QSTASH_TAG = "QStash "
+"""What the tags of QStash's own API begin with: its errors have another form."""
 
 EVENT_STREAM = "text/event-stream"
 DOCS_PATHS = frozenset({"/docs", "/docs/static", "/openapi.json"})
@@ -68,24 +70,25 @@ def describe(
     conditional: bool = False,
     query: dict[str, tuple[Schema, str]] | None = None,
     media_type: str = "application/json",
+    raw: bool = False,
+    headers: dict[str, tuple[Schema, str]] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Describes a handler by the classes of its request and its answers, and by the problems it may answer.
 
     ``scope``: what an API key needs for it; ``any`` key, or ``none`` at all.
     ``media_type``: of the answers; of ``EVENT_STREAM`` each event is of their class.
     ``tagged``: the answer carries an ``ETag``; ``conditional``: the request may carry ``If-Match``.
+    ``raw``: the request's body is taken byte for byte, whatever it is; ``headers``: what it says in headers.
     ``example`` is a whole request that is accepted as it stands: Swagger UI would otherwise fill in every field at once.
     """
     _described.extend(kind for kind in (request, *answers.values()) if kind is not None)
     operation: dict[str, Any] = {"summary": summary, "tags": [tag], "parameters": [], "responses": {}, _SCOPE: scope}
-    if request is not None:
-        content = {"application/json": {"schema": _schema(request), "example": example}}
-        if lines:
-            text = "\n".join(msgspec.json.encode(one).decode() for one in example)
-            content["application/x-ndjson"] = {"schema": _LINES, "example": text}
-        operation["requestBody"] = {"required": not optional, "content": content}
-    for name, (schema, text) in (query or {}).items():
-        operation["parameters"].append({"in": "query", "name": name, "schema": schema, "description": text})
+    body = _BYTES if raw else _body(request, example, optional=optional, lines=lines)
+    if body:
+        operation["requestBody"] = body
+    for place, named in (("query", query), ("header", headers)):
+        for name, (schema, text) in (named or {}).items():
+            operation["parameters"].append({"in": place, "name": name, "schema": schema, "description": text})
     if idempotent:
         operation["parameters"].append(_IDEMPOTENCY_KEY)
     if durable:
@@ -95,17 +98,28 @@ def describe(
         problems = (*problems, 412)
     for status, kind in answers.items():
         made_one = status == HTTPStatus.CREATED or (idempotent and not lines)  # many messages have no one location
-        headers = _LOCATION if made_one else {}
-        headers = headers | _ETAG if tagged else headers
-        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, media_type, kind, headers)
+        beside = _LOCATION if made_one else {}
+        beside = beside | _ETAG if tagged else beside
+        operation["responses"][str(status)] = _answer(HTTPStatus(status).phrase, media_type, kind, beside)
     for status in problems:
-        operation["responses"][str(status)] = _problem(status)
+        told = 400 if status == 422 and tag.startswith(QSTASH_TAG) else status
+        operation["responses"][str(told)] = _problem(told, tag)
 
     def mark(handler: Handler) -> Handler:
         marked: Handler = docs(**operation, operationId=handler.__name__)(handler)
         return marked
 
     return mark
+
+
+def _body(request: Any, example: Any, *, optional: bool, lines: bool) -> Schema:
+    if request is None:
+        return {}
+    content = {"application/json": {"schema": _schema(request), "example": example}}
+    if lines:
+        text = "\n".join(msgspec.json.encode(one).decode() for one in example)
+        content["application/x-ndjson"] = {"schema": _LINES, "example": text}
+    return {"required": not optional, "content": content}
 
 
 def scope_of(handler: Any) -> str:
@@ -140,6 +154,7 @@ _IF_MATCH = {
         "The `ETag` of an earlier answer: done only where nobody has changed it since, else the answer is 412. `*` matches any."
     ),
 }
+_BYTES = {"required": False, "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 _LINES = {
     "type": "string",
     "description": (
@@ -174,8 +189,10 @@ def _stream(kind: Any) -> Schema:
     return {"type": "string", "description": text}
 
 
-def _problem(status: int) -> Schema:
+def _problem(status: int, tag: str) -> Schema:
     headers = _RETRY_AFTER if status in {429, 503} else _CHALLENGE if status in {401, 403} else {}
+    if tag.startswith(QSTASH_TAG):
+        return _answer(_WHY[status], "application/json", QstashError, headers)
     return _answer(_WHY[status], "application/problem+json", Problem, headers)
 
 
@@ -233,7 +250,7 @@ class Description(AiohttpApiSpec):  # type: ignore[misc] # the library is untype
         if self._keyed:
             operation |= _secured(operation, data[_SCOPE])
         if self._local:
-            operation["responses"]["421"] = _problem(421)
+            operation["responses"]["421"] = _problem(421, operation["tags"][0])
         if method != "head":
             self.spec.path(path=url_path, operations={method: operation})
 
@@ -242,7 +259,7 @@ def _secured(operation: Schema, scope: str) -> Schema:
     """What differs of an operation where a key is asked for."""
     if scope == "none":
         return {}
-    answers = {**operation["responses"], **{str(status): _problem(status) for status in (401, 403, 429)}}
+    answers = {**operation["responses"], **{str(status): _problem(status, operation["tags"][0]) for status in (401, 403, 429)}}
     return {"security": [{_SECURITY: []}], "description": f"Needs an API key with the scope `{scope}`.", "responses": answers}
 
 

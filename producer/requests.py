@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from producer import schedule_schemas, schemas
-from producer.context import SETTINGS, STORE, TOPICS
+from producer.context import SETTINGS, STORE, TARGETS, TOPICS
 from producer.drafts import Rules
 from producer.load import read_body
 from producer.schemas import HeaderValue
@@ -162,6 +162,7 @@ def rules(request: web.Request) -> Rules:
         app[SETTINGS].priorities(),
         trace_context(request),
         repeatable=IDEMPOTENCY_KEY in request.headers,
+        targets=app[TARGETS],
     )
 
 

@@ -7,6 +7,7 @@ import re
 from aiohttp import web
 
 from producer import bulk, dead_letters, echo, events, flow_keys, health, messages, preview, schedules, topics
+from producer.qstash import routes as qstash
 
 _AN_ID = "(?!(?:batch|preview|cancel|deliver|replay|delete)$)[^/]+"
 """What is a path of its own is no id: another method there is refused as on any other path."""
@@ -55,6 +56,7 @@ ROUTES = (
     web.post(f"{_FLOW_KEY}/pause", flow_keys.pause_flow_key),
     web.post(f"{_FLOW_KEY}/resume", flow_keys.resume_flow_key),
     web.get("/events", events.watch_events),
+    *qstash.ROUTES,
     web.get("/health", health.health),
     web.get("/health/live", health.live),
     web.get("/health/ready", health.ready),
@@ -64,4 +66,4 @@ ROUTES = (
 
 def path_of(route: web.RouteDef) -> str:
     """A route's path as the description has it."""
-    return re.sub(r"\{id:.*?\}(?=$|/)", "{id}", route.path)
+    return re.sub(r"\{(\w+):.*?\}(?=$|/)", r"{\1}", route.path)

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from producer.schemas import (
     Base64,
+    CallbackOut,
     Content,
     ContentType,
     DelayIn,
@@ -151,6 +152,10 @@ class TemplateOut(Out, frozen=True, kw_only=True):
     retention_ms: int | UnsetType = UNSET
     labels: tuple[Label, ...] = ()
     headers: dict[HeaderName, HeaderValue] | UnsetType = UNSET
+    url: str | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    callback: CallbackOut | UnsetType = UNSET
+    failure_callback: CallbackOut | UnsetType = UNSET
     flow_key: FlowKey | UnsetType = UNSET
     ordered: bool = False
     priority: Priority | UnsetType = UNSET

@@ -7,12 +7,13 @@ import secrets
 from collections.abc import Callable
 from hashlib import blake2b
 from itertools import islice
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from producer.answers import body_out, json_answer
+from producer.answers import body_out, callback_out, json_answer
 from producer.context import STORE
 from producer.drafts import Rules, due_time
 from producer.openapi import describe
@@ -33,6 +34,7 @@ from producer.schedule_schemas import (
     TemplateOut,
 )
 from shared.errors import AlreadyThere, Conflict, InvalidField, NotFound, Stale, TooLate
+from shared.record import Options
 from shared.recurrence import Rule
 from shared.store import firing, schedules
 from shared.store.schedules import KIND, PUT_TRIES, Schedule, Wanted
@@ -349,10 +351,19 @@ def _template_out(schedule: Schedule) -> TemplateOut:
         retention_ms=UNSET if options.retention_ms is None else options.retention_ms,
         labels=options.labels,
         headers=options.headers or UNSET,
+        **_webhook(options),
         flow_key=options.flow_key or UNSET,
         ordered=options.ordered,
         priority=options.priority or UNSET,
     )
+
+
+def _webhook(options: Options) -> dict[str, Any]:
+    found = options.webhook
+    if found is None:
+        return {}
+    callbacks = {"callback": callback_out(found.callback), "failure_callback": callback_out(found.failure_callback)}
+    return {"url": found.url or UNSET, "method": found.method, **callbacks}
 
 
 def _time_or_unset(time_ms: int | None) -> str | UnsetType:

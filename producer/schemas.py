@@ -65,7 +65,9 @@ _CONTENT_TYPE = r"^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+(;[\x20-\x7e]*)?" 
 FLOW_KEY_TEXT = r"[!#-\[\]-~]{1,128}"
 _FLOW_KEY = f"^{FLOW_KEY_TEXT}{TEXT_END}"
 _LABEL = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]+" + TEXT_END
+_METHOD = r"^(?!CONNECT$|TRACE$)[A-Z]{1,20}" + TEXT_END
 PATTERNS = {
+    _METHOD: "an HTTP method such as PUT; not CONNECT, nor TRACE",
     _HEADER_NAME: "header names of 1 to 128 letters, digits and !#$%&'*+.^_`|~-",
     _HEADER_VALUE: "a header value without control characters",
     _CONTENT_TYPE: "a media type such as text/csv or application/json; charset=utf-8",
@@ -88,6 +90,8 @@ FlowKey = Annotated[
 HeaderName = Annotated[str, Meta(pattern=_HEADER_NAME)]
 HeaderValue = Annotated[str, Meta(max_length=4096, pattern=_HEADER_VALUE, examples=["value"])]
 ContentType = Annotated[str, Meta(max_length=200, pattern=_CONTENT_TYPE, examples=["text/csv"])]
+Url = Annotated[str, Meta(min_length=1, max_length=2048, examples=["https://example.com/hook"])]
+Method = Annotated[str, Meta(pattern=_METHOD, description="POST without it.", examples=["PUT"])]
 Base64 = Annotated[
     str, Meta(description="Any bytes, as standard base64.", examples=["AAEC/w=="], extra_json_schema={"format": "byte"})
 ]
@@ -164,6 +168,17 @@ class When(In, frozen=True):
     timezone: ZoneIn | UnsetType = UNSET
 
 
+class CallbackIn(In, frozen=True, kw_only=True):
+    """A URL that is told what became of a webhook, by a message of its own."""
+
+    url: Url
+    method: Method | UnsetType = UNSET
+    headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
+    retry: RetryOptions | UnsetType = UNSET
+    delay: FromNowIn | UnsetType = UNSET
+    deadline_ms: Annotated[int, Meta(ge=1, le=2_592_000_000)] | UnsetType = UNSET
+
+
 class Content(In, frozen=True, kw_only=True):
     """What to deliver, and by which policy. A string as ``body`` is kept as text, anything else as the JSON that was sent."""
 
@@ -195,6 +210,12 @@ class Content(In, frozen=True, kw_only=True):
     ) = UNSET
     labels: Annotated[tuple[Label, ...], Meta(max_length=20)] | UnsetType = UNSET
     headers: Annotated[dict[HeaderName, HeaderValue], Meta(max_length=50)] | UnsetType = UNSET
+    url: Annotated[Url, Meta(description="Of topic webhook: where it is sent.")] | UnsetType = UNSET
+    method: Method | UnsetType = UNSET
+    callback: Annotated[CallbackIn, Meta(description="Of topic webhook: told of each attempt.")] | UnsetType = UNSET
+    failure_callback: (
+        Annotated[CallbackIn, Meta(description="Of topic webhook: told when it became a dead letter.")] | UnsetType
+    ) = UNSET
     flow_key: FlowKey | UnsetType = UNSET
     ordered: (
         Annotated[
@@ -379,6 +400,17 @@ class ResponseOut(Out, frozen=True):
     truncated: Annotated[bool, Meta(description="The body was longer than Webhooks.ResponseBytes.")] = False
 
 
+class CallbackOut(Out, frozen=True):
+    """As it was asked for."""
+
+    url: str
+    method: str
+    headers: dict[str, str] = {}
+    retry: RetryOptions | UnsetType = UNSET
+    delay: str = ""
+    deadline_ms: int | UnsetType = UNSET
+
+
 class AttemptOut(Out, frozen=True):
     """An attempt that failed."""
 
@@ -438,6 +470,12 @@ class MessageOut(Out, frozen=True):
     retention_ms: int | UnsetType = UNSET
     labels: tuple[str, ...] = ()
     headers: dict[str, str] | UnsetType = UNSET
+    url: str = ""
+    method: str = ""
+    callback: CallbackOut | UnsetType = UNSET
+    failure_callback: CallbackOut | UnsetType = UNSET
+    url_group: Annotated[str, Meta(description="The URL group that it was or is to be sent to.")] = ""
+    callback_of: Annotated[str, Meta(description="The message of which this one tells.")] = ""
     flow_key: str = ""
     ordered: bool = False
     priority: Priority | UnsetType = UNSET
@@ -475,6 +513,12 @@ class DeadLetters(Out, frozen=True):
     items: Annotated[tuple[MessageOut, ...], Meta(description="Newest first.")]
     total: Annotated[int, Meta(description="Dead letters in all topics, whichever `topic` asks for.")]
     next_cursor: Annotated[str, Meta(description="Give it as `cursor` for the next page; absent on the last.")] = ""
+
+
+class QstashError(Out, frozen=True):
+    """An error in the form of QStash's API."""
+
+    error: str
 
 
 class Problem(Out, frozen=True):

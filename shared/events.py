@@ -1,6 +1,6 @@
-"""What happens to messages, for those who watch: a view, not a log. Pure; knows no Redis.
+"""What happens to messages, for those who watch, and of some topics for the log. Pure; knows no Redis.
 
-Each process keeps what it does for a moment, and only while somebody watches. Whoever tells something never waits: what finds no
+Each process keeps what it does for a moment, and only where somebody wants it. Whoever tells something never waits: what finds no
 room is counted instead.
 """
 
@@ -13,6 +13,7 @@ from typing import Annotated, Literal, get_args
 
 import msgspec
 
+from shared.about import About
 from shared.settings import TEXT_END
 
 Kind = Literal[
@@ -44,6 +45,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     labels: tuple[str, ...] = ()
     """Where whoever tells it has the message at hand."""
     count: int = 0
+    about: About | None = None
+    """Only of what is kept in the log."""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,14 +63,20 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 class Outbox:
     """Events of one partition that wait to be told. Any thread may add."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: frozenset[str] = frozenset()) -> None:
+        """``kept``: topics of which the log tells."""
         self.wanted = False
-        """Whether anybody watches: nobody need make an event where this is false."""
+        """Whether anybody watches."""
+        self.kept = kept
         self._origin = token_hex(4)
         self._number = 0
         self._waiting = deque[Event]()
         self._dropped = 0
         self._counting = threading.Lock()
+
+    def wants(self, topic: str) -> bool:
+        """Nobody need make an event where this is false."""
+        return self.wanted or topic in self.kept
 
     def add(self, event: Event) -> None:
         if len(self._waiting) < ROOM:
@@ -76,10 +85,13 @@ class Outbox:
             self._drop(1)
 
     def want(self, *, wanted: bool) -> None:
-        """What was kept for those who watched before is told to nobody else."""
+        """What waits for those who watched before is told to nobody else; the log gets it all the same."""
         if wanted is not self.wanted:
             self.wanted = wanted
-            self._waiting.clear()
+            for _ in range(len(self._waiting)):
+                event = self._waiting.popleft()
+                if event.message_id and event.topic in self.kept:
+                    self._waiting.append(event)
             self._dropped = 0
 
     def take(self) -> Batch | None:

@@ -88,6 +88,8 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What becomes of occurrences that were missed."""
     catch_up_within_ms: int | None = None
     """Those missed longer ago are not made up."""
+    delay_ms: int = 0
+    """How long after its occurrence a message is due."""
     spread_ms: int = 0
     expires_after_ms: int | None = None
 

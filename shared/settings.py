@@ -244,11 +244,15 @@ class Settings(Section, frozen=True):
 
     def all_topics(self) -> dict[str, TopicSettings]:
         """Every topic by name, the built-in ones first."""
-        return {topic.name: topic for topic in (ECHO, *self.topics)}
+        return {topic.name: topic for topic in (ECHO, WEBHOOK, *self.topics)}
 
     def priorities(self) -> dict[str, Priority]:
         """Of the topics whose messages have another than the usual one."""
         return {name: topic.priority for name, topic in self.all_topics().items() if topic.priority != "normal"}
+
+    def kept_topics(self) -> frozenset[str]:
+        """Those that the log tells of."""
+        return frozenset({WEBHOOK.name} if self.webhooks.log_entries else ())
 
     def run_topics(self) -> dict[str, TopicSettings]:
         """Those whose handlers a worker of these settings runs."""

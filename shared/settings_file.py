@@ -15,14 +15,21 @@ from typing import Any
 import msgspec
 
 from shared.errors import SettingsError
-from shared.settings import LOOPBACK, SECTIONS, ApiKeySettings, Settings
+from shared.settings import LOOPBACK, SECTIONS, WEBHOOK, ApiKeySettings, Settings
 from shared.settings_errors import close_to, explained, names_in
+from shared.signing import check_signing_keys
+from shared.targets import Targets
 
 DEFAULT_FILE = "appsettings.json"
 FILE_VARIABLE = "APPSETTINGS"
 """Names another settings file than ``appsettings.json`` of the working directory."""
 
-LISTS = frozenset({"Topics", "Consumers__Topics", "Auth__Keys"})
+LISTS = frozenset(
+    {
+        "Topics", "Consumers__Topics", "Auth__Keys", "Webhooks__AllowedNetworks", "Webhooks__AllowedPorts",
+        "Webhooks__AllowedSchemes",
+    }
+)  # fmt: skip
 """Variables that are given whole, as JSON."""
 
 SECTION_LIKENESS = 0.8
@@ -37,6 +44,8 @@ def load_settings(environment: Mapping[str, str] | None = None, file: Path | Non
     overrides = _overrides(environment)
     settings = _convert(_merged(values, overrides), strict=False) if overrides else strict
     _check(settings)
+    Targets(settings.webhooks)
+    check_signing_keys(settings.webhooks)
     return settings
 
 
@@ -116,6 +125,8 @@ def _check(settings: Settings) -> None:
     for name in names:
         if name == "echo" or names.count(name) > 1:
             raise SettingsError("Topics", name, "expected each topic once, and 'echo' is built in")
+    if settings.all_topics()[WEBHOOK.name].handler != WEBHOOK.handler:
+        raise SettingsError("Topics", WEBHOOK.name, f"expected Handler {WEBHOOK.handler}: topic {WEBHOOK.name} is built in")
     for position, name in enumerate(settings.consumers.topics):
         if name not in settings.all_topics():
             expected = f"expected one of {', '.join(settings.all_topics())}"

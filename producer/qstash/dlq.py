@@ -8,8 +8,8 @@ from msgspec import Struct
 from producer.answers import json_answer
 from producer.context import SETTINGS, STORE
 from producer.openapi import describe
-from producer.qstash.dlq_selection import DLQ_QUERY, KIND, DlqIds, asked_ids, each, is_of_webhook, page_asked, those
 from producer.qstash.query import refuse_unknown, values
+from producer.qstash.selection import DLQ_QUERY, KIND, DlqIds, asked_ids, each, is_of_webhook, page_asked, those
 from producer.qstash.view_schemas import Done, QstashDeadLetter
 from producer.qstash.views import dead_letter_out, limits_of
 from producer.requests import durability

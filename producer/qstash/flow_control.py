@@ -15,9 +15,9 @@ from msgspec import Struct
 from producer.answers import json_answer
 from producer.context import SETTINGS, STORE
 from producer.openapi import describe
+from producer.qstash.options import QUEUE_PREFIX
 from producer.qstash.query import refuse_unknown, switch, whole
 from producer.qstash.view_schemas import Done
-from producer.qstash.views import QUEUE_PREFIX
 from producer.schemas import FLOW_KEY_TEXT
 from shared.errors import InvalidField, NotFound
 from shared.settings import WEBHOOK

@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 from producer.qstash.view_schemas import Headers
 from producer.qstash.views import headers_out
-from shared.events import About, Event, Kind
+from shared.about import About
+from shared.events import Event, Kind
 
 State = Literal["CREATED", "ACTIVE", "DELIVERED", "ERROR", "RETRY", "FAILED", "CANCELED"]
 STATES: dict[Kind, tuple[State, ...]] = {

@@ -20,7 +20,19 @@ LARGEST_PAGE = 1_000
 ENTRIES_OF_AN_EVENT = 2
 _MANY: dict[str, Any] = {"type": "array", "items": {"type": "string"}}
 _TIME: dict[str, Any] = {"type": "integer", "minimum": 0, "maximum": LATEST_MS}
-_WORDS = ("messageId", "messageIds", "url", "topicName", "queueName", "scheduleId", "label")
+_WORDS = (
+    "messageId",
+    "messageIds",
+    "url",
+    "topicName",
+    "queueName",
+    "scheduleId",
+    "label",
+    "host",
+    "path",
+    "callerIp",
+    "flowControlKey",
+)
 _QUERY: dict[str, tuple[dict[str, Any], str]] = {
     **dict.fromkeys(_WORDS, (_MANY, "Only with one of these; several are given again, or with commas between.")),
     "state": ({"type": "string", "enum": sorted(ASKED)}, "`IN_PROGRESS` is ACTIVE, RETRY and ERROR."),
@@ -97,6 +109,10 @@ def _filter(request: web.Request, states: frozenset[State]) -> LogFilter:
         queues=values(request, "queueName"),
         schedules=values(request, "scheduleId"),
         labels=values(request, "label"),
+        hosts=values(request, "host"),
+        paths=values(request, "path"),
+        callers=values(request, "callerIp"),
+        flow_keys=values(request, "flowControlKey"),
         from_ms=whole(request, "fromDate", 0, LATEST_MS),
         until_ms=whole(request, "toDate", 0, LATEST_MS),
     )

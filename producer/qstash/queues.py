@@ -15,8 +15,8 @@ from producer.answers import json_answer
 from producer.context import STORE
 from producer.openapi import describe
 from producer.qstash.names import checked
+from producer.qstash.options import QUEUE_PREFIX
 from producer.qstash.view_schemas import Done
-from producer.qstash.views import QUEUE_PREFIX
 from producer.requests import read_json
 from shared.errors import NotFound
 from shared.settings import WEBHOOK

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
 from producer.answers import json_answer
-from producer.context import STORE
+from producer.context import STORE, TARGETS
 from producer.openapi import describe
 from producer.qstash.names import checked
 from producer.qstash.view_schemas import Done
 from producer.requests import read_json
-from shared.errors import InvalidField
+from shared.errors import InvalidField, NotFound
 from shared.store import url_groups
 from shared.store.url_groups import Endpoint, UrlGroup
+from shared.targets import Targets
 
 MOST_ENDPOINTS = 100
 """Of one request."""
@@ -74,7 +75,8 @@ async def get_url_group(request: web.Request) -> web.Response:
 )
 async def upsert_endpoints(request: web.Request) -> web.Response:
     name, asked = _named(request), await read_json(request, _endpoints)
-    wanted = tuple(_to_add(one, f"endpoints[{number}]") for number, one in enumerate(asked.endpoints))
+    targets = request.app[TARGETS]
+    wanted = tuple(_to_add(one, f"endpoints[{number}]", targets) for number, one in enumerate(asked.endpoints))
     await url_groups.upsert_endpoints(request.app[STORE], name, wanted)
     return json_answer(Done())
 
@@ -100,10 +102,11 @@ async def remove_endpoints(request: web.Request) -> web.Response:
     tag="QStash URL groups",
     scope="admin",
     answers={200: Done},
-    problems=(400, 404, 503),
+    problems=(400, 503),
 )
 async def delete_url_group(request: web.Request) -> web.Response:
-    await url_groups.delete(request.app[STORE], _named(request))
+    with suppress(NotFound):  # as with QStash: gone is gone
+        await url_groups.delete(request.app[STORE], _named(request))
     return json_answer(Done())
 
 
@@ -111,11 +114,14 @@ def _named(request: web.Request) -> str:
     return checked(request.match_info["group"], "urlGroupName")
 
 
-def _to_add(one: EndpointIn, field: str) -> Endpoint:
-    """Where requests may really go is decided when they are sent: a name may mean another address by then."""
+def _to_add(one: EndpointIn, field: str, targets: Targets) -> Endpoint:
+    """What a name is resolved to is decided when requests are sent."""
     if not one.url:
         raise InvalidField(f"{field}.url", "this field is required")
-    _check_url(one.url, f"{field}.url")
+    try:
+        targets.check(one.url)
+    except ValueError as error:
+        raise InvalidField(f"{field}.url", f"{error}; got {one.url[:80]!r}") from None
     return Endpoint(one.url, checked(one.name, f"{field}.name") if one.name else None)
 
 
@@ -124,16 +130,6 @@ def _to_remove(one: EndpointIn, field: str) -> Endpoint:
     if not one.url and not one.name:
         raise InvalidField(field, "expected url or name")
     return Endpoint(one.url or "", one.name or None)
-
-
-def _check_url(url: str, field: str) -> None:
-    try:
-        parts = urlsplit(url)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fits = False
-    if not fits:
-        raise InvalidField(field, f"expected a URL that begins with http:// or https://; got {url[:80]!r}")
 
 
 def _out(group: UrlGroup) -> UrlGroupOut:

@@ -8,21 +8,20 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from typing import Any, NamedTuple
 
+from producer.qstash.options import QUEUE_PREFIX
 from producer.qstash.view_schemas import Headers, QstashDeadLetter, QstashMessage
+from shared.about import redacted, shown_headers
 from shared.ids import parse_id
 from shared.policy import message_policy, topic_policy
-from shared.record import Callback, Record, Webhook
+from shared.record import Callback, Options, Record, Webhook
 from shared.settings import WEBHOOK, Settings
 from shared.store import flow
 from shared.store.flow import FlowKey
 from shared.store.messages import Attempt, View
 from shared.store.partition import Store
 
-QUEUE_PREFIX = "queue:"
-"""Before the name of a queue in its flow key."""
 LOOKED_UP_AT_ONCE = 20
 """Flow keys, of which each is a script in every partition."""
 
@@ -77,8 +76,13 @@ def flow_control_key(view: View) -> str:
 
 def queue_of(view: View) -> str:
     """Empty where it is in none."""
-    key = view.record.options.flow_key if view.record else None
-    return webhook_of(view).queue or (key.removeprefix(QUEUE_PREFIX) if key and key.startswith(QUEUE_PREFIX) else "")
+    return queue_of_options(view.record.options) if view.record else ""
+
+
+def queue_of_options(options: Options) -> str:
+    key = options.flow_key or ""
+    named = options.webhook.queue if options.webhook else None
+    return named or (key.removeprefix(QUEUE_PREFIX) if key.startswith(QUEUE_PREFIX) else "")
 
 
 def answer_to(view: View) -> Answer | None:
@@ -87,12 +91,11 @@ def answer_to(view: View) -> Answer | None:
 
 
 def response_of(attempt: Attempt) -> Answer | None:
-    response = getattr(attempt, "response", None)
+    response = attempt.response
     if response is None:
         return None
-    pairs = response.headers.items() if isinstance(response.headers, Mapping) else response.headers
-    body = response.body if isinstance(response.body, bytes) else base64.b64decode(response.body)
-    return Answer(response.status, headers_out(pairs), body)
+    body = base64.b64decode(response.body_base64) if response.body_base64 else response.body.encode()
+    return Answer(response.status, headers_out(response.headers.items()), body)
 
 
 def headers_out(pairs: Iterable[tuple[str, str]]) -> Headers:
@@ -111,10 +114,6 @@ def text_or_base64(content: bytes) -> tuple[str, str]:
         return "", base64.b64encode(content).decode()
 
 
-def redacted(value: bytes) -> str:
-    return f"REDACTED:{sha256(value).hexdigest()}"
-
-
 def _message_fields(view: View, settings: Settings, limits: Mapping[str, FlowKey]) -> dict[str, Any]:
     """Of a record that cannot be read: what is known all the same, and its bytes as the body."""
     record, webhook = view.record or Record(view.id, 0, "base64", view.stored), webhook_of(view)
@@ -131,21 +130,21 @@ def _message_fields(view: View, settings: Settings, limits: Mapping[str, FlowKey
         "topic_name": webhook.group or "",
         "endpoint_name": webhook.endpoint or "",
         "queue_name": queue_of(view),
-        "header": _headers(record, webhook),
+        "header": headers_of(record, webhook),
         "body": redacted(record.body) if "body" in webhook.redact else body,
         "body_base64": "" if "body" in webhook.redact else body_base64,
         "retry_delay_expression": webhook.retry_delay or "",
         "callback": webhook.callback.url if webhook.callback else "",
-        "callback_header": _callback_headers(webhook.callback, webhook),
+        "callback_header": callback_headers(webhook.callback, webhook),
         "failure_callback": webhook.failure_callback.url if webhook.failure_callback else "",
-        "failure_callback_header": _callback_headers(webhook.failure_callback, webhook),
+        "failure_callback_header": callback_headers(webhook.failure_callback, webhook),
         "schedule_id": options.schedule or "",
         "caller_ip": webhook.caller_ip or "",
         "flow_control_key": key,
         "label": options.labels[0] if options.labels else "",
         "labels": options.labels,
         "timeout": options.deadline_ms or 0,
-        **(_limit_fields(limits[key]) if key in limits else {}),
+        **(limit_fields(limits[key]) if key in limits else {}),
     }
 
 
@@ -155,26 +154,22 @@ def _not_before(view: View) -> int:
     return int(asked.score) if asked and view.attempts else view.due_ms
 
 
-def _headers(record: Record, webhook: Webhook) -> Headers:
+def headers_of(record: Record, webhook: Webhook) -> Headers:
     """The message's own, and its media type, which is sent with them."""
     own = record.options.headers
     typed = any(name.lower() == "content-type" for name in own)
     return _without_redacted(own if typed or not record.body else {"Content-Type": record.content_type, **own}, webhook)
 
 
-def _callback_headers(callback: Callback | None, webhook: Webhook) -> Headers:
+def callback_headers(callback: Callback | None, webhook: Webhook) -> Headers:
     return _without_redacted(callback.headers, webhook) if callback else {}
 
 
 def _without_redacted(headers: Mapping[str, str], webhook: Webhook) -> Headers:
-    hidden = {part.lower() for part in webhook.redact}
-    return {
-        name: [redacted(value.encode()) if hidden & {"header", f"header[{name.lower()}]"} else value]
-        for name, value in headers.items()
-    }
+    return {name: [value] for name, value in shown_headers(headers, webhook.redact).items()}
 
 
-def _limit_fields(found: FlowKey) -> dict[str, int]:
+def limit_fields(found: FlowKey) -> dict[str, int]:
     """Whole seconds, at least one: QStash knows no shorter period."""
     period_s = max(1, found.period_ms // 1000) if found.rate else 0
     return {"parallelism": found.concurrency, "rate": found.rate, "period": period_s}

@@ -71,6 +71,32 @@ async def schedule(
     return accepted
 
 
+async def schedule_once(store: Store, draft: Draft, name: str, asked: Durability = "memory") -> Accepted:
+    """A message of that name. Another one of the same name, whatever it holds, is not stored while the first is remembered
+    (``Producer.IdempotencyMs``), and the answer is that of the first.
+
+    The name is looked for where the message belongs: with several partitions, that of a message with a flow key is another one.
+    Raises ``NotStored``, ``Unconfirmed``, ``NotSafe``.
+    """
+    pin, digest = _pin(store), blake2b(name.encode(), digest_size=20).hexdigest()
+    pinned = pin(draft) if pin else None
+    first = partition_of(digest, len(store.partitions)) if pinned is None else pinned
+    seed, accepted_ms = _turn(store, [draft], await _now_ms(store.partitions[first]))
+    rendered = render(store.partitions, first, [draft], seed, accepted_ms, pin)
+    chunk, ttl_ms = rendered.chunks[0], store.settings.producer.idempotency_ms
+    record = f"{rendered.ids[0]} {rendered.due_ms[0]} {accepted_ms}"
+    try:
+        found = await store_chunk(chunk, asked, chunk.partition.keys.idempotency(digest), ttl_ms, record)
+        found.check()
+    except Outage as outage:
+        raise _failure(outage, rendered, None, begun=False) from outage
+    if found.verdict == b"stored":
+        tell_scheduled(rendered, [draft], accepted_ms)
+        return Accepted(rendered.ids, rendered.due_ms, found.reached, deduplicated=False)
+    message_id, due_ms, _ = found.earlier.split()
+    return Accepted([message_id], [int(due_ms)], found.reached, deduplicated=True)
+
+
 async def _schedule_one(store: Store, drafts: Sequence[Draft], asked: Durability) -> Accepted:
     """A message that no repeat will look for."""
     first = secrets.randbelow(len(store.partitions))

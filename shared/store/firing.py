@@ -122,7 +122,7 @@ def _message(partition: Partition, schedule: Schedule, occurrence_ms: int) -> _M
     definition, template = schedule.definition, schedule.template
     seed = f"{schedule.id} {schedule.created_ms} {occurrence_ms}".encode()
     bits = int.from_bytes(blake2b(seed, digest_size=8).digest(), "big")
-    due_ms = occurrence_ms + (bits * (definition.spread_ms + 1) >> 64)
+    due_ms = occurrence_ms + definition.delay_ms + (bits * (definition.spread_ms + 1) >> 64)
     expires_ms = None if definition.expires_after_ms is None else due_ms + definition.expires_after_ms
     options = msgspec.structs.replace(template.options, schedule=schedule.id, occurrence_ms=occurrence_ms, expires_ms=expires_ms)
     message_id = make_id(definition.topic, partition.number, due_ms, bits)

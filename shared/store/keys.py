@@ -56,6 +56,8 @@ class Keys:
         """ZSET of the ids of those that are active, by the millisecond of their next occurrence."""
         self.webhooks = f"{self._base}:webhooks"
         """HASH of the first partition: ``group <name>`` → a URL group (JSON), ``signing`` → the signing keys (JSON)."""
+        self.log = f"{self._base}:log"
+        """STREAM of what happened to webhook messages (``event``: JSON), the newest of them."""
         self.wake_channel = f"{self._base}:wake"
         """Pub/Sub channel: ``<lane> <due ms>`` of a message that became its lane's earliest."""
         self.events_channel = f"{self._base}:events"

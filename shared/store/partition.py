@@ -50,8 +50,8 @@ class Partition:
     _commits: dict[Durability, Commits] = field(default_factory=dict)
     gathering: dict[str, Groups[Any]] = field(default_factory=dict, init=False)
     """Messages that go together, by topic: see ``accept``."""
-    events: Outbox = field(default_factory=Outbox, init=False)
-    """What this process tells of its messages, while somebody watches."""
+    events: Outbox = field(default_factory=Outbox)
+    """What this process tells of its messages: while somebody watches, and for the log."""
     counted: Counter[tuple[str, Counted]] = field(default_factory=Counter, init=False)
     """What became of messages here, by topic, since it was last written down: see ``tallies``."""
 
@@ -177,7 +177,10 @@ class Store:
         else:
             clients = [self._clients(0, settings.partitions)] * settings.partitions
         self.partitions = [
-            Partition(Keys(prefix, number), self._connections, *clients[number], settings.redis) for number in numbers
+            Partition(
+                Keys(prefix, number), self._connections, *clients[number], settings.redis, events=Outbox(settings.kept_topics())
+            )
+            for number in numbers
         ]
         self.turns = Turns()
 

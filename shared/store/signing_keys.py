@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import msgspec
 
-from shared.errors import Outage, SettingsError
+from shared.errors import Outage
 from shared.settings import WebhooksSettings
 from shared.signing import SigningKeys, new_key
 from shared.store import webhook_fields
@@ -25,14 +25,6 @@ class _Stored(msgspec.Struct, frozen=True):
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(_Stored).decode
-
-
-def check(settings: WebhooksSettings) -> None:
-    """Raises ``SettingsError`` where one of two is missing."""
-    given = {"Webhooks.CurrentSigningKey": settings.current_signing_key, "Webhooks.NextSigningKey": settings.next_signing_key}
-    missing = [key for key, value in given.items() if value is None]
-    if len(missing) == 1:
-        raise SettingsError(missing[0], None, "expected both signing keys, or neither")
 
 
 async def get(store: Store) -> SigningKeys:

@@ -49,7 +49,10 @@ FOLLOWS_WITHIN_S = 60.0
 LOOKS_AT_ONCE = 16
 WATCH_S = 0.2
 HISTORY, RULES, ABOUT = "history.jsonl", "rules.json", "about.json"
-STAYS = ("topics", "counts", "finished", "finished:expiry", "dead", "dead:records", "idempotency:", "rate:", "tally:")
+STAYS = (
+    "topics", "counts", "log", "webhooks", "finished", "finished:expiry", "dead", "dead:records",
+    "idempotency:", "rate:", "tally:",
+)  # fmt: skip
 """What may be left: what is told of finished messages, dead letters, counters, keys with a time to live."""
 
 

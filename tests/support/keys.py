@@ -6,12 +6,14 @@ import re
 
 from shared.store.connect import Client
 
-RETAINED = ("topics", "counts", "finished", "finished:expiry")
-"""Kept on purpose: the memory of topics, counters, and finished messages until their retention has passed."""
+RETAINED = ("topics", "counts", "finished", "finished:expiry", "log")
+"""Kept on purpose: the memory of topics, counters, finished messages until their retention has passed, the newest of the log."""
+MADE_ONCE = {b"signing", b"*"}
+"""Fields of ``webhooks`` that stay: URL groups do not."""
 FORMS = re.compile(
-    r"topics|counts|labels|index|mark|paused|finished|finished:expiry|dead|dead:records|due:(echo|work)(:high|:low|:limited|:parked)?|flow:(echo|work):(line|held|log|next|limits|logs)|stream:(echo|work):(high|normal|low)"
+    r"topics|counts|labels|log|webhooks|index|mark|paused|finished|finished:expiry|dead|dead:records|due:(echo|work|webhook)(:high|:low|:limited|:parked)?|flow:(echo|work|webhook):(line|held|log|next|limits|logs)|stream:(echo|work|webhook):(high|normal|low)"
     r"|schedules|schedules:next|schedule:[A-Za-z0-9_.-]{1,128}(:runs)?"
-    r"|idempotency:[0-9a-f]{40}(:[0-9]+)?|tally:[0-9]+|errors:(echo|work)-0-[0-9a-v]{21}"
+    r"|idempotency:[0-9a-f]{40}(:[0-9]+)?|tally:[0-9]+|errors:(echo|work|webhook)-0-[0-9a-v]{21}"
 )
 """Every key there may be with the topics ``echo`` and ``work`` and one partition, without prefix and tag."""
 
@@ -25,6 +27,8 @@ async def leaked_keys(redis: Client, prefix: str) -> dict[str, str]:
         if name in RETAINED:
             continue
         kind = (await redis.type(key)).decode()
+        if name == "webhooks" and set(await redis.hkeys(key)) <= MADE_ONCE:
+            continue
         if kind == "none":  # its time to live ended meanwhile
             continue
         if kind == "stream" and await redis.xlen(key) == 0 and await _nothing_pending(redis, key):

@@ -9,9 +9,12 @@ import pytest
 from qstash.log import LogState
 
 from producer.qstash.log_views import EVERY, STATES, log_out
-from shared.events import KINDS, About, Event
+from shared.about import About
+from shared.events import KINDS, Event
 from shared.settings import Settings
 from shared.store import log
+from shared.store.connect import Client as RedisClient
+from shared.store.keys import Keys
 from tests.producer.api import Api
 from tests.producer.qstash.conftest import Client
 
@@ -37,7 +40,7 @@ def event(kind: str, at_ms: int, **more: Any) -> Event:
 
 
 @pytest.fixture
-def life(settings: Settings) -> list[Event]:
+async def life(settings: Settings, redis: RedisClient) -> list[Event]:
     """A message that was retried and died, as it is in the log; then another one that was cancelled."""
     events = [
         event("scheduled", 1, due_ms=50, labels=("one", "two")),
@@ -48,10 +51,12 @@ def life(settings: Settings) -> list[Event]:
         event("dead", 6, error="503 Service Unavailable"),
         event("cancelled", 7, message_id="webhook-0-2", about=About(url="https://example.com/other")),
     ]
-    log.MEMORY[settings.redis.key_prefix] = events
+    for one in events:
+        await redis.xadd(Keys(settings.redis.key_prefix, 0).log, {log.FIELD: msgspec.json.encode(one)})
     return events
 
 
+@pytest.mark.leaves("log")
 @pytest.mark.usefixtures("life")
 async def test_a_life_is_told_newest_first(client: Client) -> None:
     """An attempt that failed is an ERROR, and then a RETRY or FAILED of the same time."""
@@ -62,6 +67,7 @@ async def test_a_life_is_told_newest_first(client: Client) -> None:
     assert page.cursor is None
 
 
+@pytest.mark.leaves("log")
 @pytest.mark.usefixtures("life")
 async def test_an_entry_tells_everything(client: Client, api: Api) -> None:
     """As the official client reads it."""
@@ -90,6 +96,7 @@ async def test_an_entry_tells_everything(client: Client, api: Api) -> None:
         ("DELIVERED", []),
     ],
 )
+@pytest.mark.leaves("log")
 @pytest.mark.usefixtures("life")
 async def test_states_are_filtered(api: Api, state: str, times: list[int]) -> None:
     """One of QStash's may be several of ours, or half of one."""
@@ -107,6 +114,7 @@ async def test_states_are_filtered(api: Api, state: str, times: list[int]) -> No
         ("fromDate=4&toDate=5", 3),
     ],
 )
+@pytest.mark.leaves("log")
 @pytest.mark.usefixtures("life")
 async def test_filters(api: Api, query: str, count: int) -> None:
     """By what the message says and by time."""
@@ -114,6 +122,7 @@ async def test_filters(api: Api, query: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 1000])
+@pytest.mark.leaves("log")
 @pytest.mark.usefixtures("life")
 async def test_pages_follow_the_cursor(api: Api, count: int) -> None:
     """None is longer than was asked for, but for the two entries of one failure."""

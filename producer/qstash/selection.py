@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from producer.context import STORE
-from producer.qstash.dlq_filter import FILTER_QUERY, dlq_filter
+from producer.qstash.message_filter import FILTER_QUERY, message_filter
 from producer.qstash.query import MOST_VALUES, count, cursor, order, refuse_unknown, values
 from producer.requests import read_optional_json
 from shared.errors import InvalidField, NotFound, TooLate
@@ -57,14 +57,14 @@ async def asked_ids(request: web.Request) -> tuple[Sequence[str], str]:
         return sorted(filter(is_of_webhook, set(given))), ""
     if ids := values(request, "dlqIds"):
         return sorted(filter(is_of_webhook, ids)), ""
-    if not dlq_filter(request).any and not {"count", "cursor"} & set(request.query):
+    if not message_filter(request).any and not {"count", "cursor"} & set(request.query):
         raise InvalidField("", "expected dlqIds, a filter, or count to mean all of them", 400)
     page = await page_asked(request)
     return [view.id for view in page.views], page.next_cursor or ""
 
 
 async def page_asked(request: web.Request) -> Page:
-    asked, limit, first = dlq_filter(request), count(request, LARGEST_PAGE), order(request)
+    asked, limit, first = message_filter(request), count(request, LARGEST_PAGE), order(request)
     return await list_messages(request.app[STORE], asked.died, limit, cursor(request), order=first, also=asked.fits)
 
 

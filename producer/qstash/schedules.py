@@ -1,0 +1,185 @@
+"""``/v2/schedules``: recurring schedules of webhooks, the same as those of ``/schedules``."""
+
+from __future__ import annotations
+
+import re
+import secrets
+
+from aiohttp import web
+
+from producer.answers import json_answer
+from producer.context import SETTINGS, STORE, TARGETS
+from producer.drafts import Rules
+from producer.load import read_body
+from producer.openapi import describe
+from producer.qstash.destinations import Destination, destination_of, path_rest
+from producer.qstash.drafts import Target, check_urls, draft_of
+from producer.qstash.options import QUEUE_PREFIX, Asked, options_of
+from producer.qstash.publishing import OPTIONS, USUAL_QUEUE
+from producer.qstash.schedule_schemas import ZONE, QstashSchedule, ScheduleMade, flow_key_of, is_qstash, schedule_out
+from producer.qstash.view_schemas import Done
+from producer.requests import durability, rules
+from shared.cron import Cron
+from shared.errors import AlreadyThere, InvalidField, NotFound, TooLate
+from shared.policy import topic_policy
+from shared.record import Record
+from shared.recurrence import Definition, Rule
+from shared.settings import WEBHOOK
+from shared.store import flow, schedules, url_groups
+from shared.store.chunks import Draft
+from shared.store.schedules import KIND, PUT_TRIES, Schedule, Wanted
+from shared.zones import zone_of
+
+PAGE, MOST = 100, 10_000
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_HEADERS = {
+    "Upstash-Cron": ({"type": "string"}, "Required: `0 9 * * *`, or with a time zone `CRON_TZ=Europe/Berlin 0 9 * * *`."),
+    "Upstash-Schedule-Id": ({"type": "string"}, "One of that id is replaced."),
+    "Upstash-Queue-Name": ({"type": "string"}, "The queue that its messages go to."),
+    **{name: one for name, one in OPTIONS.items() if "Dedup" not in name and name != "Upstash-Not-Before"},
+}
+
+
+@describe(
+    "Make a recurring schedule of messages to a URL or to a URL group",
+    tag="QStash schedules",
+    scope="schedule",
+    raw=True,
+    headers=_HEADERS,
+    answers={201: ScheduleMade},
+    problems=(400, 404, 408, 413, 415, 422, 503),
+)
+async def create_webhook_schedule(request: web.Request) -> web.Response:
+    asked = options_of(request.headers.items(), request.query.items())
+    destination = destination_of(path_rest(request, "/v2/schedules/"), request.rel_url.raw_query_string)
+    schedule_id = asked.schedule_id or f"scd_{secrets.token_hex(12)}"
+    if not _ID.fullmatch(schedule_id):
+        raise InvalidField(
+            "Upstash-Schedule-Id", "expected 1 to 128 letters, digits and _ . -, the first a letter or a digit", 400
+        )
+    check_urls(asked, destination.url, request.app[TARGETS])
+    if destination.group is not None:
+        await url_groups.get(request.app[STORE], destination.group)
+    wanted = _wanted(asked, destination, await read_body(request), schedule_id, request.remote, rules(request))
+    await _limits(request, wanted, asked)
+    await _put(request, schedule_id, wanted)
+    return json_answer(ScheduleMade(schedule_id), 201, {"Location": f"/v2/schedules/{schedule_id}"})
+
+
+def _wanted(
+    asked: Asked, destination: Destination, body: bytes, schedule_id: str, caller_ip: str | None, against: Rules
+) -> Wanted:
+    target = Target(destination.url, destination.group)
+    draft: Draft = draft_of(asked, target, body, None, caller_ip, against)
+    rule = _rule(asked.cron)
+    if rule.after(against.now_ms) is None:
+        raise InvalidField("Upstash-Cron", "expected a rule that has a run to come", 400)
+    template = Record(schedule_id, 0, draft.kind, draft.body, draft.options)
+    definition = Definition(rule=rule, topic=WEBHOOK.name, delay_ms=asked.delay_ms or 0)
+    return Wanted(definition=definition, template=template, status="active")
+
+
+def _rule(cron: str | None) -> Rule:
+    if not cron:
+        raise InvalidField("Upstash-Cron", "this header is required: a rule such as 0 9 * * *", 400)
+    zone, rest = "UTC", cron
+    if cron.startswith(ZONE):
+        zone, _, rest = cron.removeprefix(ZONE).partition(" ")
+    try:
+        Cron(rest.strip(), zone_of(zone))
+    except ValueError as error:
+        raise InvalidField("Upstash-Cron", f"{error}; got {cron[:80]!r}", 400) from None
+    return Rule(cron=rest.strip(), timezone=zone)
+
+
+async def _limits(request: web.Request, wanted: Wanted, asked: Asked) -> None:
+    store, key = request.app[STORE], wanted.template.options.flow_key
+    if key is not None and key.startswith(QUEUE_PREFIX):
+        await flow.ensure_limit(store, WEBHOOK.name, key, USUAL_QUEUE)
+    elif key is not None and asked.limit is not None:
+        await flow.offer_limit(store, WEBHOOK.name, key, asked.limit)
+
+
+async def _put(request: web.Request, schedule_id: str, wanted: Wanted) -> None:
+    store, safe = request.app[STORE], durability(request)
+    for _ in range(PUT_TRIES):
+        try:
+            await schedules.create(store, schedule_id, wanted, secrets.token_hex(12), safe)
+        except AlreadyThere:
+            seen = await schedules.get(store, schedule_id)
+            if await schedules.change(store, seen, wanted, secrets.token_hex(12), safe) is None:
+                continue
+        return
+    raise TooLate(schedule_id, "being changed by others", "replace", KIND)
+
+
+@describe(
+    "Schedules of webhooks", tag="QStash schedules", scope="read", answers={200: tuple[QstashSchedule, ...]}, problems=(503,)
+)
+async def list_webhook_schedules(request: web.Request) -> web.Response:
+    store, found, cursor = request.app[STORE], list[Schedule](), None
+    for _ in range(MOST // PAGE):
+        page = await schedules.list_schedules(store, PAGE, cursor)
+        found += filter(is_qstash, page.schedules)
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return json_answer([await _out(request, one) for one in found])
+
+
+@describe("One schedule of webhooks", tag="QStash schedules", scope="read", answers={200: QstashSchedule}, problems=(404, 503))
+async def get_webhook_schedule(request: web.Request) -> web.Response:
+    return json_answer(await _out(request, await _found(request)))
+
+
+@describe("Delete a schedule", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
+async def delete_webhook_schedule(request: web.Request) -> web.Response:
+    found = await _found(request)
+    await schedules.delete(request.app[STORE], found.id, durability(request))
+    return json_answer(Done())
+
+
+@describe("Pause a schedule", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
+async def pause_webhook_schedule(request: web.Request) -> web.Response:
+    return await _with_status(request, "paused")
+
+
+@describe("Resume a schedule", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
+async def resume_webhook_schedule(request: web.Request) -> web.Response:
+    return await _with_status(request, "active")
+
+
+async def _with_status(request: web.Request, status: str) -> web.Response:
+    store, safe = request.app[STORE], durability(request)
+    for _ in range(PUT_TRIES):
+        seen = await _found(request)
+        wanted = Wanted(definition=seen.definition, template=seen.template, status=status)
+        if await schedules.change(store, seen, wanted, secrets.token_hex(12), safe) is not None:
+            return json_answer(Done())
+    raise TooLate(request.match_info["id"], "being changed by others", status, KIND)
+
+
+async def _found(request: web.Request) -> Schedule:
+    """Raises ``NotFound``, also for one that makes no webhooks."""
+    found = await schedules.get(request.app[STORE], request.match_info["id"])
+    if not is_qstash(found):
+        raise NotFound(found.id, KIND)
+    return found
+
+
+async def _out(request: web.Request, found: Schedule) -> QstashSchedule:
+    settings, key = request.app[SETTINGS], flow_key_of(found.template.options)
+    limits = {key: await flow.get(request.app[STORE], WEBHOOK.name, key)} if key else {}
+    attempts = topic_policy(settings, settings.all_topics().get(WEBHOOK.name, WEBHOOK)).max_attempts
+    return schedule_out(found, attempts, limits)
+
+
+_ONE = "/v2/schedules/{id:(?!https?:)[^/]+}"
+ROUTES = (
+    web.get("/v2/schedules", list_webhook_schedules),
+    web.get(_ONE, get_webhook_schedule),
+    web.delete(_ONE, delete_webhook_schedule),
+    web.patch(f"{_ONE}/pause", pause_webhook_schedule),
+    web.patch(f"{_ONE}/resume", resume_webhook_schedule),
+    web.post("/v2/schedules/{destination:.+}", create_webhook_schedule),
+)
