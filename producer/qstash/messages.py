@@ -39,11 +39,11 @@ class MessageIds(Struct, frozen=True, rename="camel"):
     message_ids: tuple[str, ...]
 
 
-class Cancelled(Struct, frozen=True):
+class WebhooksCancelled(Struct, frozen=True):
     cancelled: int
 
 
-class OneCancelled(Struct, frozen=True, rename="camel"):
+class WebhookCancelled(Struct, frozen=True, rename="camel"):
     message_id: str
     cancelled: int = 1
 
@@ -65,7 +65,7 @@ async def get_webhook(request: web.Request) -> web.Response:
     "Cancel a message that no worker has",
     tag="QStash messages",
     scope="schedule",
-    answers={200: OneCancelled},
+    answers={200: WebhookCancelled},
     problems=(404, 409, 503),
 )
 async def cancel_webhook(request: web.Request) -> web.Response:
@@ -76,7 +76,7 @@ async def cancel_webhook(request: web.Request) -> web.Response:
         if not (await messages.get(store, message_id)).lives:
             raise NotFound(message_id, KIND) from None
         raise
-    return json_answer(OneCancelled(message_id))
+    return json_answer(WebhookCancelled(message_id))
 
 
 @describe(
@@ -87,7 +87,7 @@ async def cancel_webhook(request: web.Request) -> web.Response:
     request=MessageIds,
     example={"messageIds": []},
     optional=True,
-    answers={200: Cancelled},
+    answers={200: WebhooksCancelled},
     problems=(400, 408, 413, 415, 422, 503),
 )
 async def cancel_webhooks(request: web.Request) -> web.Response:
@@ -97,9 +97,9 @@ async def cancel_webhooks(request: web.Request) -> web.Response:
     if ids is not None and len(ids) > MOST_VALUES:
         raise InvalidField("messageIds", f"expected at most {MOST_VALUES} ids", 400)
     if ids is not None:
-        return json_answer(Cancelled(await _cancel(request, sorted(filter(is_of_webhook, ids)))))
+        return json_answer(WebhooksCancelled(await _cancel(request, sorted(filter(is_of_webhook, ids)))))
     asked = message_filter(request)
-    return json_answer(Cancelled(sum([await _cancel_all(request, asked, state) for state in STATES])))
+    return json_answer(WebhooksCancelled(sum([await _cancel_all(request, asked, state) for state in STATES])))
 
 
 async def _cancel_all(request: web.Request, asked: MessageFilter, state: State) -> int:

@@ -54,7 +54,7 @@ async def test_a_wrong_field_is_named(face: Face, redis: Redis, prefix: str) -> 
     assert (unknown.status, unknown.field, str(unknown)) == (422, "when", "422 when: there is no such field")
     assert unknown.request_id
     assert (inside.field, nested.field) == ("[1].topic", "message.retry.jitter")
-    assert "expected one of echo, work" in inside.detail
+    assert "expected one of echo, webhook, work" in inside.detail
     assert unknown.maybe_done is inside.maybe_done is nested.maybe_done is False
     assert await stored(redis, prefix) == {}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from shared.settings import ECHO, ApiKeySettings, Section, Settings, TopicSettings
+from shared.settings import ECHO, WEBHOOK, ApiKeySettings, Section, Settings, TopicSettings
 from tests.docs.make_run import ROOT
 
 _ROW = re.compile(r"^\| `([A-Za-z.\[\]]+)` \| (`[^`]*`|\S+) \| (.+) \|$", re.MULTILINE)
@@ -53,4 +53,4 @@ def test_the_smallest_file_that_is_named_is_complete() -> None:
 
     assert f"`{smallest}`" in (ROOT / "README.md").read_text()
     assert msgspec.json.decode(smallest, type=Settings) == Settings()
-    assert Settings().all_topics() == {"echo": ECHO}
+    assert Settings().all_topics() == {"echo": ECHO, "webhook": WEBHOOK}

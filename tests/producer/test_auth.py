@@ -16,7 +16,7 @@ from producer.openapi import scope_of
 from producer.routes import ROUTES, path_of
 from shared.logs import logger
 from shared.settings import AuthSettings, Settings
-from tests.producer.api import PROBLEM, Api, assert_problem, serve, stored
+from tests.producer.api import PROBLEM, Answer, Api, assert_problem, serve, stored
 from tests.producer.conftest import OpenApi
 from tests.producer.keys import Keyring
 from tests.support.waiting import eventually
@@ -38,6 +38,14 @@ CALLS = {
         ("POST", f"/schedules/{NONE}/pause", None),
         ("POST", f"/schedules/{NONE}/resume", None),
         ("POST", f"/schedules/{NONE}/run", None),
+        ("POST", "/v2/publish/nobody", None),
+        ("POST", "/v2/enqueue/none/nobody", None),
+        ("POST", "/v2/batch", []),
+        ("DELETE", f"/v2/messages/{NONE}", None),
+        ("POST", "/v2/schedules/nobody", None),
+        ("DELETE", f"/v2/schedules/{NONE}", None),
+        ("PATCH", f"/v2/schedules/{NONE}/pause", None),
+        ("PATCH", f"/v2/schedules/{NONE}/resume", None),
     ),
     "read": (
         ("GET", f"/messages/{NONE}", None),
@@ -54,6 +62,9 @@ CALLS = {
         ("GET", "/schedules", None),
         ("GET", f"/schedules/{NONE}", None),
         ("POST", "/schedules/preview", {}),
+        ("GET", f"/v2/messages/{NONE}", None),
+        ("GET", "/v2/schedules", None),
+        ("GET", f"/v2/schedules/{NONE}", None),
         ("GET", "/v2/topics", None),
         ("GET", "/v2/topics/no~group", None),
         ("GET", "/v2/queues", None),
@@ -79,6 +90,7 @@ CALLS = {
         ("POST", "/dead-letters/delete", {}),
         ("POST", "/messages/cancel", {}),
         ("POST", "/messages/deliver", {}),
+        ("DELETE", "/v2/messages?label=none", None),
         ("DELETE", "/v2/topics/no~group", None),
         ("POST", "/v2/topics/no~group/endpoints", {}),
         ("DELETE", "/v2/topics/no~group/endpoints", {}),
@@ -107,6 +119,9 @@ NAMES = {
     "no~group": "{group}",
     "no~queue": "{queue}",
     "queue:none": "{key}",
+    "/publish/nobody": "/publish/{destination}",
+    "/enqueue/none/nobody": "/enqueue/{queue}/{destination}",
+    "/v2/schedules/nobody": "/v2/schedules/{destination}",
 }
 """What stands in those paths for what."""
 
@@ -180,8 +195,17 @@ async def test_a_key_opens_what_its_scopes_say(keyed: Api, ring: Keyring, name: 
             if scope in scopes:
                 assert answer.status in {200, 400, 404, 422}, (method, path, answer.content)
             else:
-                assert_problem(answer, 403, "Authorization", says=f"scope {scope}")
+                _assert_refused(answer, path, 403, says=f"scope {scope}")
                 assert answer.headers["www-authenticate"] == f'Bearer error="insufficient_scope", scope="{scope}"'
+
+
+def _assert_refused(answer: Answer, path: str, status: int, *, says: str) -> None:
+    """Paths of QStash's API answer in its form."""
+    if path.startswith("/v2/"):
+        assert answer.status == status
+        assert says in answer.json["error"]
+    else:
+        assert_problem(answer, status, "Authorization", says=says)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +232,7 @@ async def test_a_stranger_is_refused(keyed: Api, ring: Keyring, redis: Redis, pr
 
     for method, path, content in [*paths, ("GET", "/nothing-here", None), ("PUT", "/messages", None)]:
         answer = await keyed.call(method, path, content, headers=headers)
-        assert_problem(answer, 401, "Authorization", says="Bearer")
+        _assert_refused(answer, path, 401, says="Bearer")
         assert answer.headers["www-authenticate"] == "Bearer"
         assert key not in answer.content.decode()
     assert await stored(redis, prefix) == {}

@@ -96,6 +96,8 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
     for path, item in api.description.document["paths"].items():
         for method, operation in item.items():
             for media_type, content in operation.get("requestBody", {"content": {}})["content"].items():
+                if media_type == "application/octet-stream":  # taken byte for byte: there is nothing that would have to fit
+                    continue
                 example = content["example"]
                 data = (example if isinstance(example, str) else json.dumps(example)).encode()
                 url = path.replace("{id}", ids.get(path, "")).replace("{topic}", "work").replace("{flow_key}", "customer-7")
@@ -122,6 +124,8 @@ async def test_every_example_works_as_it_stands(api: Api, stages: Stages) -> Non
         ("put", "/schedules/{id}", JSON),
         ("patch", "/schedules/{id}", JSON),
         ("put", "/topics/{topic}/flow-keys/{flow_key}", JSON),
+        ("post", "/v2/batch", JSON),
+        ("delete", "/v2/messages", JSON),
         ("post", "/v2/topics/{group}/endpoints", JSON),
         ("delete", "/v2/topics/{group}/endpoints", JSON),
         ("post", "/v2/queues", JSON),
@@ -146,7 +150,10 @@ async def test_the_headers_of_answers_are_described(api: Api) -> None:
         for status in operation["responses"]
     }
     assert found["X-Request-Id"] == answers
-    assert found["Location"] == {"post /echoAtTime 202", "post /messages 202", "post /schedules 201", "put /schedules/{id} 201"}
+    assert found["Location"] == {
+        "post /echoAtTime 202", "post /messages 202", "post /schedules 201", "put /schedules/{id} 201",
+        "post /v2/publish/{destination} 201", "post /v2/enqueue/{queue}/{destination} 201", "post /v2/schedules/{destination} 201",
+    }  # fmt: skip
     assert found["Retry-After"] == {one for one in answers if one.endswith(" 503") and "/health" not in one}
 
 

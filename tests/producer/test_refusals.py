@@ -117,7 +117,7 @@ async def test_a_number_beyond_every_number_is_refused(api: Api, redis: Redis, p
 
 BAD_FIELDS = [
     ({}, "topic", "required"),
-    ({"topic": "nobody"}, "topic", "echo, work"),
+    ({"topic": "nobody"}, "topic", "echo, webhook, work"),
     ({"topic": "x" * 65}, "topic", "64"),
     ({"topic": 1}, "topic", "str"),
     ({"topic": "work", "Body": 1}, "Body", "no such field"),

@@ -107,7 +107,7 @@ async def test_an_interval_that_is_put_again_goes_on(api: Api) -> None:
         ({**NIGHTLY, "id": "a b"}, "id", "letters, digits"),
         ({**NIGHTLY, "id": "preview"}, "id", "preview is none"),
         ({**NIGHTLY, "surprise": 1}, "surprise", "no such field"),
-        ({**NIGHTLY, "message": {"topic": "nobody"}}, "message.topic", "echo, work"),
+        ({**NIGHTLY, "message": {"topic": "nobody"}}, "message.topic", "echo, webhook, work"),
         ({**NIGHTLY, "message": {"topic": "work", "delay": 1}}, "message.delay", "no such field"),
         ({**NIGHTLY, "message": {"topic": "work", "body": 1, "body_base64": "AA=="}}, "message.body_base64", "not both"),
     ],

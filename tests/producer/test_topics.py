@@ -27,7 +27,7 @@ async def test_a_topic_tells_what_lies_where(api: Api, stages: Stages, store: St
     assert (found["configured"], found["paused"]) == (True, False)
     assert 0 <= found["lateness_ms"] <= store.partitions[0].clock.now_ms() - held.due_ms
     assert [(worker["name"], worker["running"]) for worker in found["workers"]] == [("worker-1", 1)]
-    assert [one["topic"] for one in (await api.get("/topics")).json["items"]] == ["echo", "work"]
+    assert [one["topic"] for one in (await api.get("/topics")).json["items"]] == ["echo", "webhook", "work"]
 
 
 async def test_an_empty_topic_is_shown_and_an_unknown_one_is_not_found(api: Api) -> None:

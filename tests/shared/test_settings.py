@@ -43,7 +43,7 @@ def test_the_smallest_file_is_complete(file: Path) -> None:
     )  # fmt: skip
     retry = settings.retry
     assert (retry.max_attempts, retry.initial_ms, retry.max_ms, retry.factor, retry.jitter) == (5, 1_000, 300_000, 2, 0.2)
-    assert list(settings.all_topics()) == ["echo"]
+    assert list(settings.all_topics()) == ["echo", "webhook"]
 
 
 def test_the_file_of_the_repository_loads() -> None:
@@ -100,7 +100,7 @@ def test_topics_come_from_the_environment_as_json(file: Path) -> None:
 
     settings = load(file, {"Topics": [{"Name": "old", "Handler": "my.old"}]}, Topics=topics)
 
-    assert list(settings.all_topics()) == ["echo", "mail"]
+    assert list(settings.all_topics()) == ["echo", "webhook", "mail"]
     mail = settings.topics[0]
     assert (mail.handler, mail.retry.max_attempts, mail.retry.factor, mail.deadline_ms) == ("my.mail", 3, None, 500)
 
@@ -113,10 +113,10 @@ def test_a_worker_runs_the_topics_that_it_is_told_or_all(file: Path) -> None:
     some = load(file, {"Topics": topics, "Consumers": {"Topics": ["reports"]}})
     others = load(file, {"Topics": topics, "Consumers": {"Topics": ["reports"]}}, Consumers__Topics='["mail", "echo"]')
 
-    assert list(every.run_topics()) == ["echo", "mail", "reports"]
+    assert list(every.run_topics()) == ["echo", "webhook", "mail", "reports"]
     assert list(some.run_topics()) == ["reports"]
     assert list(others.run_topics()) == ["mail", "echo"]
-    assert list(some.all_topics()) == ["echo", "mail", "reports"]
+    assert list(some.all_topics()) == ["echo", "webhook", "mail", "reports"]
 
 
 def test_what_is_not_ours_in_the_environment_is_left_alone(file: Path) -> None:
