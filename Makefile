@@ -60,4 +60,4 @@ format: install ## writes the formatting and the safe fixes that check asks for
 	$(BIN)/ruff format .
 
 clean: ## removes what can be made again; data/ and logs/ stay
-	rm -rf $(VENV) .bench .hypothesis .mypy_cache .ruff_cache
+	rm -rf $(VENV) .bench .hypothesis .mypy_cache .ruff_cache tests/qstash/js/node_modules
