@@ -20,14 +20,14 @@ _KEY_PREFIX = r"^[A-Za-z0-9_.-]{1,64}" + TEXT_END
 _TOPIC = f"^{TOPIC_PATTERN}{TEXT_END}"
 _KEY_NAME = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}" + TEXT_END
 _PORTS = r"^[0-9]{1,5}(-[0-9]{1,5})?" + TEXT_END
-_SIGNING_KEY = r"^[\x21-\x7e]{24,200}" + TEXT_END
+_SIGNING_KEY = r"^[\x21-\x7e]{32,200}" + TEXT_END
 _KEY_HASH = r"^sha256:[0-9a-f]{64}" + TEXT_END
 PATTERNS = {
     _KEY_PREFIX: "1 to 64 letters, digits and _ . -",
     _TOPIC: "a letter and then at most 63 letters, digits and _ . -",
     _KEY_NAME: "1 to 32 letters, digits and . -",
     _PORTS: "a port such as 443 or a range such as 8000-8999",
-    _SIGNING_KEY: "24 to 200 visible ASCII characters",
+    _SIGNING_KEY: "32 to 200 visible ASCII characters",
     _KEY_HASH: "sha256: and 64 digits of 0-9a-f, as python -m cli key prints them",
 }
 """Each pattern in words, for whoever wrote a text that does not fit."""

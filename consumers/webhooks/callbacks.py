@@ -19,6 +19,8 @@ from shared.store.entries import Settlement
 from shared.store.messages import Response
 
 _encode = msgspec.json.Encoder().encode
+ALWAYS = frozenset({"status", "header", "body", "retried", "maxRetries", "sourceHeader", "sourceBody"})
+"""What is told even where it is empty."""
 NO_RESPONSE = Response(status=0)
 """Of an attempt that nothing answered."""
 
@@ -76,8 +78,7 @@ def _body(delivery: Delivery, webhook: Webhook, response: Response, error: str, 
         "scheduleId": record.options.schedule,
         "callerIP": webhook.caller_ip,
     }
-    always = {"status", "header", "body", "retried", "maxRetries"}
-    return _encode({name: value for name, value in fields.items() if value or name in always})
+    return _encode({name: value for name, value in fields.items() if value or name in ALWAYS})
 
 
 def _base64(data: bytes) -> str:

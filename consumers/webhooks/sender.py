@@ -39,6 +39,7 @@ ERROR_BYTES = 1024
 FREE_MS = 600_000
 """How long a message waits for a host that is down, or has too many others of it under way, before that costs attempts."""
 NOT_READY_MS = 250
+NO_GROUP_MS, NO_GROUP_FREE_MS = 1_000, 10_000
 USER_AGENT = f"Message-Scheduling-Service/{VERSION}"
 _OWN_HEADERS = ("Accept-Encoding", "User-Agent", "Content-Type")
 
@@ -118,9 +119,11 @@ class Sender:
         return _outcome(answer, message.started_ms)
 
     def _group(self, name: str) -> UrlGroup:
+        """One that was made a moment ago is not known here yet, so its absence is no failure at once."""
         group = self._knowledge.group(name)
         if group is None:
-            raise Dead(f"there is no URL group {name!r}")
+            words = f"there is no URL group {name!r}"
+            raise Undelivered(words, after_ms=NO_GROUP_MS, counts=False, free_ms=NO_GROUP_FREE_MS)
         return group
 
     async def _request(self, method: str, url: URL, body: bytes, headers: CIMultiDict[str]) -> Answer:

@@ -18,7 +18,7 @@ from shared.store.messages import View
 _WORDS: dict[str, Callable[[View], frozenset[str]]] = {
     "messageId": lambda view: frozenset({view.id}),
     "url": lambda view: frozenset({webhook_of(view).url}),
-    "host": lambda view: frozenset({urlsplit(webhook_of(view).url).hostname or ""}),
+    "host": lambda view: frozenset({urlsplit(webhook_of(view).url).hostname or "", urlsplit(webhook_of(view).url).netloc}),
     "path": lambda view: frozenset({urlsplit(webhook_of(view).url).path}),
     "topicName": lambda view: frozenset({webhook_of(view).group or ""}),
     "scheduleId": lambda view: frozenset({(view.record and view.record.options.schedule) or ""}),

@@ -70,12 +70,9 @@ async def get_webhook(request: web.Request) -> web.Response:
 )
 async def cancel_webhook(request: web.Request) -> web.Response:
     store, message_id = request.app[STORE], _id(request)
-    try:
-        await messages.cancel(store, message_id, durability(request))
-    except TooLate:
-        if not (await messages.get(store, message_id)).lives:
-            raise NotFound(message_id, KIND) from None
-        raise
+    if not (await messages.get(store, message_id)).lives:
+        raise NotFound(message_id, KIND)
+    await messages.cancel(store, message_id, durability(request))
     return json_answer(WebhookCancelled(message_id))
 
 

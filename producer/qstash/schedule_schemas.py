@@ -28,7 +28,7 @@ class QstashSchedule(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     """Milliseconds since the epoch, as all times."""
     method: str
     retries: int
-    is_paused: bool = False
+    is_paused: bool
     header: Headers = field(default_factory=dict)
     body: str = ""
     body_base64: str = ""

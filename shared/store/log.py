@@ -15,11 +15,13 @@ import msgspec
 
 from shared.about import About
 from shared.errors import InvalidField
-from shared.events import Event, Kind
+from shared.events import KINDS, Event, Kind
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 
 FIELD = "event"
+_ORDER: dict[Kind, int] = {kind: number for number, kind in enumerate(KINDS)}
+"""Of one millisecond."""
 MOST_LOOKED_AT = 1_000
 """Entries of a call, of each partition."""
 _decode = msgspec.json.Decoder(Event).decode
@@ -55,12 +57,13 @@ class LogFilter(NamedTuple):
             (self.groups, about.group),
             (self.queues, about.queue),
             (self.schedules, about.schedule),
-            (self.hosts, url.hostname or ""),
             (self.paths, url.path),
             (self.callers, about.caller_ip),
             (self.flow_keys, about.flow_key),
         )
         if any(values and value not in values for values, value in wanted):
+            return False
+        if self.hosts and not self.hosts & {url.netloc, url.hostname or ""}:
             return False
         if self.labels and not self.labels & set(event.labels):
             return False
@@ -100,11 +103,16 @@ def _page(entries: Iterator[_Entry], wanted: LogFilter, count: int, floor: Place
         if floor is not None and entry.place < floor:
             break
         if len(taken) == count:
-            return LogPage(taken, _cursor(last))
+            return LogPage(_by_time(taken), _cursor(last))
         if entry.event is not None and wanted.takes(entry.event):
             taken.append(entry.event)
         last = entry
-    return LogPage(taken, None if complete else _cursor(last))
+    return LogPage(_by_time(taken), None if complete else _cursor(last))
+
+
+def _by_time(events: list[Event]) -> list[Event]:
+    """They lie in the order in which processes told them, each some time after it happened."""
+    return sorted(events, key=lambda event: (event.at_ms, _ORDER[event.event]), reverse=True)
 
 
 async def _entries(partition: Partition, before: tuple[Place, int] | None) -> list[_Entry]:

@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 from tests.system.service import Service
 
 NONE = "work-0-" + "0" * 21
-CALLS = {
+CALLS: dict[str, tuple[tuple[str, str, Any], ...]] = {
     "schedule": (
         ("POST", "/echoAtTime", {"time": 0}),
         ("POST", "/messages", {}),
@@ -113,15 +113,15 @@ CALLS = {
 }
 """Calls that need each scope, none of which changes anything but the signing keys."""
 NAMES = {
+    "/publish/nobody": "/publish/{destination}",
+    "/enqueue/none/nobody": "/enqueue/{queue}/{destination}",
+    "/v2/schedules/nobody": "/v2/schedules/{destination}",
     NONE: "{id}",
     "nobody": "{topic}",
     "/flow-keys/a": "/flow-keys/{flow_key}",
     "no~group": "{group}",
     "no~queue": "{queue}",
     "queue:none": "{key}",
-    "/publish/nobody": "/publish/{destination}",
-    "/enqueue/none/nobody": "/enqueue/{queue}/{destination}",
-    "/v2/schedules/nobody": "/v2/schedules/{destination}",
 }
 """What stands in those paths for what."""
 
@@ -344,6 +344,7 @@ async def test_health_needs_no_key_and_tells_strangers_the_status_alone(keyed: A
     assert set((await keyed.get("/health", headers={"Authorization": "Bearer x"})).json) == {"status", "version"}
     assert {topic["topic"] for topic in (await keyed.get("/health", headers=ring.header("reader"))).json["topics"]} == {
         "echo",
+        "webhook",
         "work",
     }
 

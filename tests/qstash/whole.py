@@ -17,7 +17,7 @@ from shared.api_keys import make_key
 from tests.support.waiting import eventually
 from tests.system.service import Service
 
-CURRENT_KEY, NEXT_KEY = "sig_the_current_key_of_tests", "sig_the_next_key_of_tests"
+CURRENT_KEY, NEXT_KEY = "sig_the_current_key_of_all_the_tests", "sig_the_next_key_of_all_the_tests"
 WEBHOOKS: dict[str, object] = {"AllowedNetworks": ["127.0.0.0/8", "::1/128"], "AllowedPorts": ["1-65535"]}
 SIGNED: dict[str, object] = {"CurrentSigningKey": CURRENT_KEY, "NextSigningKey": NEXT_KEY}
 RETRY = {"InitialMs": 50, "MaxMs": 100}
