@@ -115,8 +115,9 @@ async def retry_many_from_dlq(request: web.Request) -> web.Response:
     by_id = "dlqIds" in request.query or request.can_read_body
     asked, following = await asked_ids(request)
     done = await each(asked, lambda message_id: dead_letters.replay(store, message_id, 0, safe))
-    if by_id and asked and not done:
-        raise NotFound(asked[0], KIND)
+    wanted = asked or request.query.getall("dlqIds", [])
+    if by_id and wanted and not done:
+        raise NotFound(wanted[0], KIND)
     return json_answer(DlqRetries(tuple(DlqRetried(message_id) for message_id in done), following))
 
 

@@ -50,10 +50,12 @@ class QstashSchedule(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     labels: tuple[str, ...] = ()
     last_schedule_time: int = 0
     next_schedule_time: int = 0
+    last_schedule_states: dict[str, str] = field(default_factory=dict)
+    """The message made last, and whether it is IN_PROGRESS, a SUCCESS, or one that did FAIL."""
 
 
-def schedule_out(found: Schedule, usual_attempts: int, limits: dict[str, FlowKey]) -> QstashSchedule:
-    """``usual_attempts``: of a message that says nothing of them. ``limits``: of flow keys."""
+def schedule_out(found: Schedule, usual_attempts: int, limits: dict[str, FlowKey], states: dict[str, str]) -> QstashSchedule:
+    """``usual_attempts``: of a message that says nothing of them. ``limits``: of flow keys. ``states``: of the last message."""
     definition, record, options = found.definition, found.template, found.template.options
     webhook, key = options.webhook or Webhook(), flow_key_of(options)
     body, body_base64 = text_or_base64(record.body)
@@ -84,6 +86,7 @@ def schedule_out(found: Schedule, usual_attempts: int, limits: dict[str, FlowKey
         labels=options.labels,
         last_schedule_time=found.last_occurrence_ms,
         next_schedule_time=found.next_ms or 0,
+        last_schedule_states=states,
         **more,
     )
 

@@ -25,12 +25,13 @@ from shared.policy import topic_policy
 from shared.record import Record
 from shared.recurrence import Definition, Rule
 from shared.settings import WEBHOOK
-from shared.store import flow, schedules, url_groups
+from shared.store import flow, messages, schedules, url_groups
 from shared.store.chunks import Draft
 from shared.store.schedules import KIND, PUT_TRIES, Schedule, Wanted
 from shared.zones import zone_of
 
 PAGE, MOST = 100, 10_000
+_OVER = {"delivered": "SUCCESS", "dead": "FAIL", "expired": "FAIL", "cancelled": "FAIL"}
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _HEADERS = {
     "Upstash-Cron": ({"type": "string"}, "Required: `0 9 * * *`, or with a time zone `CRON_TZ=Europe/Berlin 0 9 * * *`."),
@@ -171,7 +172,18 @@ async def _out(request: web.Request, found: Schedule) -> QstashSchedule:
     settings, key = request.app[SETTINGS], flow_key_of(found.template.options)
     limits = {key: await flow.get(request.app[STORE], WEBHOOK.name, key)} if key else {}
     attempts = topic_policy(settings, settings.all_topics().get(WEBHOOK.name, WEBHOOK)).max_attempts
-    return schedule_out(found, attempts, limits)
+    return schedule_out(found, attempts, limits, await _states(request, found))
+
+
+async def _states(request: web.Request, found: Schedule) -> dict[str, str]:
+    """Of the message made last; nothing where that is forgotten."""
+    if not found.last_id:
+        return {}
+    try:
+        view = await messages.get(request.app[STORE], found.last_id)
+    except NotFound:
+        return {}
+    return {found.last_id: _OVER.get(view.status, "IN_PROGRESS")}
 
 
 _ONE = "/v2/schedules/{id:(?!https?:)[^/]+}"

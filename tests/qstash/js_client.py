@@ -53,11 +53,11 @@ class Js:
         return told
 
     async def logged(self, message_id: str, state: str) -> list[Any]:
-        """All entries of the log of a message, once that state is among them."""
+        """All entries of the log of a message, once that state is among them. Its processes tell of it one after the other."""
 
         async def entries() -> list[Any]:
             found: list[Any] = (await self("logs", {"messageIds": [message_id]}))["logs"]
-            return found if any(one["state"] == state for one in found) else []
+            return found if {state, "CREATED"} <= {one["state"] for one in found} else []
 
         told: list[Any] = await eventually(entries, within_s=15, what=f"{message_id} is {state}")
         return told
