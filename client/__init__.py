@@ -15,6 +15,7 @@ from client.answers import (
     Accepted,
     Attempt,
     BatchAccepted,
+    CallbackOf,
     Cancelled,
     DeadLetterDeleted,
     EchoAccepted,
@@ -47,7 +48,7 @@ from client.errors import (
     Unreachable,
 )
 from client.event_answers import Event
-from client.fields import Durability, Duration, NewMessage, RetryOptions, Template, Time
+from client.fields import Callback, Durability, Duration, NewMessage, RetryOptions, Template, Time
 from client.retry import Retry
 from client.schedule_answers import Run, RunMade, Runs, Schedule, ScheduleDeleted, ScheduledMessage
 from client.synchronous import Client
@@ -57,6 +58,8 @@ __all__ = [
     "AsyncClient",
     "Attempt",
     "BatchAccepted",
+    "Callback",
+    "CallbackOf",
     "Cancelled",
     "Changed",
     "Client",

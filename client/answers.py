@@ -123,6 +123,18 @@ class RetryPolicy(Answer, frozen=True, kw_only=True):
     delays_ms: tuple[int, ...] | None = None
 
 
+class CallbackOf(Answer, frozen=True, kw_only=True):
+    """Where it is told what becomes of a webhook."""
+
+    url: str
+    method: str
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    retry: RetryPolicy | None = None
+    delay: str = ""
+    """A duration such as ``10s``."""
+    deadline_ms: int | None = None
+
+
 class Message(Answer, frozen=True, kw_only=True):
     """A message as it is at the moment of the answer."""
 
@@ -153,6 +165,14 @@ class Message(Answer, frozen=True, kw_only=True):
     retention_ms: int | None = None
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    url: str = ""
+    """Of a webhook, as are the next five."""
+    method: str = ""
+    callback: CallbackOf | None = None
+    failure_callback: CallbackOf | None = None
+    url_group: str = ""
+    callback_of: str = ""
+    """The message of which this one tells."""
     flow_key: str = ""
     ordered: bool = False
     priority: str = ""

@@ -34,6 +34,17 @@ class RetryOptions(TypedDict, total=False):
     """The waits themselves, in place of ``initial_ms``, ``max_ms`` and ``factor``; the last holds for all after it."""
 
 
+class Callback(TypedDict, total=False):
+    """Where to tell what became of a webhook."""
+
+    url: Required[str]
+    method: str
+    headers: Mapping[str, str]
+    retry: RetryOptions
+    delay: Duration
+    deadline_ms: int
+
+
 class ContentFields(TypedDict, total=False):
     """What to deliver and by which policy; ``None`` is the same as absent, but for ``body``, where it is JSON's ``null``."""
 
@@ -51,6 +62,13 @@ class ContentFields(TypedDict, total=False):
     """How long its outcome is kept; 0 keeps none."""
     labels: Sequence[str] | None
     headers: Mapping[str, str] | None
+    url: str | None
+    """Of topic ``webhook``, as are the next three: where it is sent."""
+    method: str | None
+    callback: Callback | None
+    """Told of each attempt."""
+    failure_callback: Callback | None
+    """Told when it became a dead letter."""
     flow_key: str | None
     ordered: bool | None
     """It keeps the place of its flow key until it is over, through retries."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from client.answers import Answer, RetryPolicy
+from client.answers import Answer, CallbackOf, RetryPolicy
 
 
 class ScheduledMessage(Answer, frozen=True, kw_only=True):
@@ -24,6 +24,10 @@ class ScheduledMessage(Answer, frozen=True, kw_only=True):
     retention_ms: int | None = None
     labels: tuple[str, ...] = ()
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    url: str = ""
+    method: str = ""
+    callback: CallbackOf | None = None
+    failure_callback: CallbackOf | None = None
     flow_key: str = ""
     ordered: bool = False
     priority: str = ""
