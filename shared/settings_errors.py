@@ -45,15 +45,16 @@ def explained(text: str, values: dict[str, Any]) -> SettingsError:
 
 def names_in(path: str) -> list[str]:
     """What may stand at that place of the file."""
-    *_, last = path.split(".")
-    inside: type[msgspec.Struct] | None = Settings
-    if path.startswith("Topics["):
-        inside = TopicRetrySettings if last == "Retry" else TopicSettings
-    elif path.startswith("Auth.Keys["):
-        inside = ApiKeySettings
-    elif path:
-        inside = SECTIONS.get(path)
+    inside = _inside(path)
     return [field.encode_name for field in msgspec.structs.fields(inside)] if inside else []
+
+
+def _inside(path: str) -> type[msgspec.Struct] | None:
+    if path.startswith("Topics["):
+        return TopicRetrySettings if path.endswith(".Retry") else TopicSettings
+    if path.startswith("Auth.Keys["):
+        return ApiKeySettings
+    return SECTIONS.get(path) if path else Settings
 
 
 def close_to(name: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
@@ -77,9 +78,10 @@ def _in_words(path: str, expected: str) -> str:
 def _choices(path: str) -> tuple[str, ...]:
     if path.startswith("Auth.Keys["):
         return get_args(Scope)
-    section, _, key = path.rpartition(".")
-    fields = msgspec.structs.fields(SECTIONS.get(section) or Settings)
-    return next((get_args(field.type) for field in fields if field.encode_name == key), ())
+    owner, _, key = path.rpartition(".")
+    fields = msgspec.structs.fields(_inside(owner) or Settings)
+    found = next((get_args(field.type) for field in fields if field.encode_name == key.partition("[")[0]), ())
+    return get_args(found[0]) if Ellipsis in found else found  # of a list: those of what is in it
 
 
 def _shown(path: str, value: Any) -> Any:

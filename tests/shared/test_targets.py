@@ -36,6 +36,8 @@ def test_a_name_is_judged_when_it_is_resolved(url: str) -> None:
         "https://example.com", "http://example.com/a?b=c#d", "https://example.com:8443/", "https://EXAMPLE.com./x", "http://8.8.8.8/",
         "http://134744072/", "http://[2606:4700:4700::1111]/", "https://bücher.example/", "https://a_b.example/", "http://1.1/",
         "https://example.com/%20?url=http://127.0.0.1/", "https://xn--bcher-kva.example/", "http://[64:ff9b::8.8.8.8]/",
+        "https://example.com:/", "https://example.com:0443/", "http://0x08080808/", "http://010.010.010.010/", "http://[2606:4700::1]:80/",
+        "http://168.63.129.17/", "https://example.com/#@127.0.0.1/", "https://example.com/?@127.0.0.1/", "https://ex\uff0eample.com/",
     ],
 )  # fmt: skip
 def test_what_is_public_is_taken(url: str) -> None:
@@ -54,6 +56,15 @@ def test_networks_of_the_settings_are_open(url: str) -> None:
             OPEN.check(other)
 
 
+def test_a_zone_goes_with_an_address_of_a_link_alone() -> None:
+    """Where those are opened; elsewhere it means nothing, and programs differ in what they make of it."""
+    of_links = Targets(WebhooksSettings(allowed_networks=("fe80::/10", "::1/128")))
+
+    of_links.check("http://[fe80::1%25eth0]/")
+    with pytest.raises(ValueError, match="without a zone"):
+        of_links.check("http://[::1%25eth0]/")
+
+
 def test_ports_and_schemes_are_those_of_the_settings() -> None:
     """A range has both its ends; a scheme that is not named is refused."""
     some = Targets(WebhooksSettings(allowed_ports=("9000-9002",), allowed_schemes=("https",)))
@@ -70,6 +81,7 @@ def test_ports_and_schemes_are_those_of_the_settings() -> None:
     [
         (WebhooksSettings(allowed_networks=("10.0.0.1/8",)), "Webhooks.AllowedNetworks"),
         (WebhooksSettings(allowed_networks=("somewhere",)), "Webhooks.AllowedNetworks"),
+        (WebhooksSettings(allowed_networks=("10.1.0.0/16", "::ffff:10.0.0.0/104")), "Webhooks.AllowedNetworks"),
         (WebhooksSettings(allowed_ports=("0",)), "Webhooks.AllowedPorts"),
         (WebhooksSettings(allowed_ports=("9-8",)), "Webhooks.AllowedPorts"),
         (WebhooksSettings(allowed_ports=("1-65536",)), "Webhooks.AllowedPorts"),
