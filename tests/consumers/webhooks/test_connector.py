@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
@@ -14,9 +15,10 @@ from aiohttp.test_utils import TestServer
 from consumers.webhooks.connector import guarded_connector, refusal_in
 from shared.settings import WebhooksSettings
 from shared.targets import Targets
-from tests.shared.ssrf_notations import NAMES
+from tests.shared.ssrf_notations import LOOPBACK, METADATA, NAMES, PRIVATE, SPECIAL
 
 CLOSED = WebhooksSettings(allowed_ports=("1-65535",))
+SEEN = web.AppKey("seen", list[str])
 OPEN = WebhooksSettings(allowed_ports=("1-65535",), allowed_networks=("127.0.0.0/8",))
 
 
@@ -45,12 +47,27 @@ def _family(address: str) -> socket.AddressFamily:
 
 @pytest.fixture
 async def server() -> AsyncIterator[TestServer]:
-    async def answer(_: web.Request) -> web.Response:
+    async with _serving("127.0.0.1") as made:
+        yield made
+
+
+@pytest.fixture
+async def other_server() -> AsyncIterator[TestServer]:
+    """On another address of this machine, which stands for a public one."""
+    async with _serving("127.0.0.2") as made:
+        yield made
+
+
+@asynccontextmanager
+async def _serving(host: str) -> AsyncIterator[TestServer]:
+    async def answer(request: web.Request) -> web.Response:
+        request.app[SEEN].append(request.path_qs)
         return web.Response(text="here")
 
     app = web.Application()
+    app[SEEN] = []
     app.router.add_get("/", answer)
-    made = TestServer(app)
+    made = TestServer(app, host=host)
     await made.start_server()
     yield made
     await made.close()
@@ -80,13 +97,36 @@ async def test_an_address_is_judged_though_no_name_was_resolved(server: TestServ
     assert "127.0.0.1 is no public address" in await _refusal(f"http://127.0.0.1:{server.port}/", CLOSED)
 
 
-async def test_a_name_that_says_another_address_later_is_refused_then(server: TestServer) -> None:
-    """DNS rebinding: whatever it said before, what is connected to is judged."""
-    names = Names(("192.0.2.1",), ("127.0.0.1",))
-    open_to_one = WebhooksSettings(allowed_ports=("1-65535",), allowed_networks=("192.0.2.1/32",))
-    await names.resolve("rebinding.example")
+@pytest.mark.parametrize("later", ["127.0.0.1", "::1", "169.254.169.254", "::ffff:127.0.0.1", "64:ff9b::7f00:1"])
+async def test_a_name_that_says_another_address_later_is_refused_then(other_server: TestServer, later: str) -> None:
+    """DNS rebinding: it was permitted, and delivered to; what it says at each connection is judged anew."""
+    one_host = WebhooksSettings(allowed_ports=("1-65535",), allowed_networks=(f"{other_server.host}/32",))
+    connector = guarded_connector(Targets(one_host), one_host, Names((other_server.host,), (later,)))
+    url = f"http://rebinding.example:{other_server.port}/"
 
-    assert "127.0.0.1" in await _refusal(f"http://rebinding.example:{server.port}/", open_to_one, names)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10)) as session:
+        async with session.get(url, headers={"Connection": "close"}) as response:
+            assert await response.text() == "here"
+        connector.clear_dns_cache()  # as it is after some seconds
+        with pytest.raises(aiohttp.ClientConnectorError) as refused:
+            await session.get(url)
+
+    assert later in (refusal_in(refused.value) or "")
+
+
+@pytest.mark.parametrize("url", [one for one in (*LOOPBACK, *PRIVATE, *METADATA, *SPECIAL) if one.isascii()])
+async def test_no_notation_is_connected_to_where_nobody_checked_it(url: str) -> None:
+    """The last line: an address is refused in whatever way it was written, or it is the address of nothing."""
+    with pytest.raises((aiohttp.ClientError, ValueError)) as refused:
+        await _get(url, CLOSED, Names(("127.0.0.1",)))
+
+    assert isinstance(refused.value, aiohttp.InvalidURL | ValueError) or refusal_in(refused.value) is not None
+
+
+async def test_a_fragment_is_not_sent(server: TestServer) -> None:
+    """It is for whoever holds the URL."""
+    assert await _get(f"http://127.0.0.1:{server.port}/?a=b#secret", OPEN) == "here"
+    assert [str(one) for one in server.app[SEEN]] == ["/?a=b"]
 
 
 async def test_of_several_addresses_only_permitted_ones_are_tried(server: TestServer) -> None:
