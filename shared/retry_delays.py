@@ -4,7 +4,8 @@
     factor = { "-" | "+" } atom                   atom = number | "retried" | name "(" expression { "," expression } ")"
                                                          | "(" expression ")"
 
-``retried`` is 0 before the first retry. The result is a number of milliseconds.
+``retried`` is 0 before the first retry. The result is a number of milliseconds: less than 0 is none to wait, and what is too
+large for a number is as large as a wait may be. What has no result, such as 0 / 0, is refused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import re
 from collections.abc import Callable
 from typing import NoReturn
 
+from shared.arithmetic import FUNCTIONS, OPERATIONS, Values, reckoned, rounded
+
 LONGEST, DEEPEST = 500, 50
 """Characters of an expression, and levels of its parentheses."""
 LONGEST_MS = 604_800_000
@@ -21,109 +24,100 @@ LONGEST_MS = 604_800_000
 DAY_MS = 86_400_000
 MOST = 100
 """Retries for which a time is reckoned; the last holds for all after it."""
-FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
-    "pow": (math.pow, 2, 2), "sqrt": (math.sqrt, 1, 1), "abs": (abs, 1, 1), "exp": (math.exp, 1, 1),
-    "floor": (math.floor, 1, 1), "ceil": (math.ceil, 1, 1), "round": (round, 1, 1), "min": (min, 1, 20), "max": (max, 1, 20),
-}  # fmt: skip
-"""With the fewest and the most arguments that each takes."""
-_TOKEN = re.compile(r"\s*(?:(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/%(),]))")
+_TOKEN = re.compile(r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?)|(?P<name>[A-Za-z_]\w*)|(?P<sign>[-+*/%(),])", re.ASCII)
+_SPACES = re.compile(r"\s*", re.ASCII)
 
 
 def delays_ms(expression: str, retries: int) -> tuple[int, ...]:
     """The wait before each of so many retries. Raises ``ValueError`` with the place and what was expected there."""
     if len(expression) > LONGEST:
-        raise ValueError(f"expected an expression of at most {LONGEST} characters")
-    return tuple(_clamped(_Parser(expression, retried).value()) for retried in range(min(max(retries, 1), MOST)))
+        raise ValueError(f"expected the end, after at most {LONGEST} characters, at character {LONGEST + 1}")
+    return tuple(_clamped(value) for value in _Parser(expression, _counted(retries)).values())
 
 
 def default_delays_ms(retries: int) -> tuple[int, ...]:
     """QStash's own backoff: e to the power of 2.5 for each retry, in seconds, at most a day."""
-    return tuple(round(min(DAY_MS, 1000 * math.exp(2.5 * number))) for number in range(1, min(max(retries, 1), MOST) + 1))
+    return tuple(round(min(DAY_MS, 1000 * math.exp(2.5 * number))) for number in range(1, _counted(retries) + 1))
+
+
+def _counted(retries: int) -> int:
+    return min(max(retries, 1), MOST)
 
 
 def _clamped(value: float) -> int:
-    if math.isnan(value):
-        raise ValueError("the expression has no value for every retry")
-    return round(min(max(value, 0), LONGEST_MS))
+    return int(rounded(min(max(value, 0), LONGEST_MS)))
 
 
 class _Parser:
-    """Reads and reckons in one go, for one value of ``retried``."""
+    """Reads and reckons in one go."""
 
-    def __init__(self, text: str, retried: int) -> None:
-        self._text, self._retried = text, retried
+    def __init__(self, text: str, retries: int) -> None:
+        self._text, self._retried = text, [float(number) for number in range(retries)]
         self._at, self._depth = 0, 0
         self._next()
 
-    def value(self) -> float:
+    def values(self) -> Values:
         found = self._sum()
         if self._kind:
             self._refuse("an operator or the end")
         return found
 
     def _next(self) -> None:
-        self._start = self._at
+        spaces = _SPACES.match(self._text, self._at)
+        self._start = self._at = spaces.end() if spaces else self._at
+        self._kind = self._word = ""
+        if self._at == len(self._text):
+            return
         match = _TOKEN.match(self._text, self._at)
         if match is None:
-            if self._text[self._at :].strip():
-                self._refuse("a number, retried, a function or an operator")
-            self._kind = self._word = ""
-            return
-        self._kind, self._at = match.lastgroup or "", match.end()
-        self._word = match[self._kind]
+            self._refuse("a number, retried, a function or an operator")
+        self._kind, self._word, self._at = match.lastgroup or "", match[0], match.end()
 
     def _refuse(self, expected: str) -> NoReturn:
         raise ValueError(f"expected {expected} at character {self._start + 1}")
 
-    def _sum(self) -> float:
-        value = self._product()
-        while self._word in {"+", "-"}:
-            sign = self._word
-            self._next()
-            other = self._product()
-            value = value + other if sign == "+" else value - other
-        return value
+    def _sum(self) -> Values:
+        return self._chain("+-", self._product)
 
-    def _product(self) -> float:
-        value = self._factor()
-        while self._word in {"*", "/", "%"}:
-            sign = self._word
-            self._next()
-            value = _reckoned(self._refuse, _OPERATIONS[sign], value, self._factor())
-        return value
+    def _product(self) -> Values:
+        return self._chain("*/%", self._factor)
 
-    def _factor(self) -> float:
-        sign = 1.0
+    def _chain(self, signs: str, operand: Callable[[], Values]) -> Values:
+        values = operand()
+        while self._kind == "sign" and self._word in signs:
+            sign, start = self._word, self._start
+            self._next()
+            values = reckoned(start, OPERATIONS[sign], values, operand())
+        return values
+
+    def _factor(self) -> Values:
+        negative = False
         while self._word in {"-", "+"}:
-            sign = -sign if self._word == "-" else sign
+            negative ^= self._word == "-"
             self._next()
-        return sign * self._atom()
+        values = self._atom()
+        return [-value for value in values] if negative else values
 
-    def _atom(self) -> float:
+    def _atom(self) -> Values:
         kind, word = self._kind, self._word
-        if kind == "number":
+        if kind == "number" or word == "retried":
             self._next()
-            return float(word)
-        if word == "retried":
-            self._next()
-            return float(self._retried)
+            return self._retried if word == "retried" else [float(word)] * len(self._retried)
         if word in FUNCTIONS:
             return self._call(word)
         if word != "(":
             self._refuse(f"a number, retried, a parenthesis or one of {', '.join(FUNCTIONS)}")
-        return self._group()[0]
+        return self._group(1, 1)[0]
 
-    def _call(self, name: str) -> float:
+    def _call(self, name: str) -> Values:
         function, fewest, most = FUNCTIONS[name]
+        start = self._start
         self._next()
         if self._word != "(":
             self._refuse("a parenthesis")
-        values = self._group(most)
-        if len(values) < fewest:
-            self._refuse(f"{fewest} values of {name} before")
-        return _reckoned(self._refuse, function, *values)
+        return reckoned(start, function, *self._group(fewest, most))
 
-    def _group(self, most: int = 1) -> list[float]:
+    def _group(self, fewest: int, most: int) -> list[Values]:
         self._depth += 1
         if self._depth > DEEPEST:
             self._refuse(f"at most {DEEPEST} levels")
@@ -132,24 +126,10 @@ class _Parser:
         while self._word == "," and len(values) < most:
             self._next()
             values.append(self._sum())
+        if len(values) < fewest:
+            self._refuse("a comma and another value")
         if self._word != ")":
             self._refuse("a closing parenthesis")
         self._depth -= 1
         self._next()
         return values
-
-
-def _reckoned(refuse: Callable[[str], NoReturn], function: Callable[..., float], *values: float) -> float:
-    try:
-        return float(function(*values))
-    except OverflowError:
-        return math.inf if function in {math.pow, math.exp} else math.nan
-    except (ValueError, ZeroDivisionError):
-        refuse("something that has a value before")
-
-
-_OPERATIONS: dict[str, Callable[[float, float], float]] = {
-    "*": lambda one, other: one * other,
-    "/": lambda one, other: one / other,
-    "%": math.fmod,
-}
