@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from producer.drafts import Rules, due_time
+from producer.drafts import Rules
 from producer.qstash.options import QUEUE_PREFIX, Asked
 from shared.errors import InvalidField
 from shared.record import Kind, Options, Webhook
@@ -78,12 +78,17 @@ def check_urls(asked: Asked, url: str, targets: Targets) -> None:
 def _when(asked: Asked, rules: Rules) -> tuple[int | None, int]:
     """Not before wins over a delay, as with QStash."""
     if asked.not_before_ms is not None:
-        return due_time("Upstash-Not-Before", asked.not_before_ms, rules), 0
+        _check_horizon("Upstash-Not-Before", asked.not_before_ms, rules)
+        return asked.not_before_ms, 0
     delay_ms = asked.delay_ms or 0
-    if rules.now_ms + delay_ms > rules.latest_ms:
-        days = rules.limits.horizon_days
-        raise InvalidField("Upstash-Delay", f"expected a time at most {days} days ahead (Producer.HorizonDays)", 400)
+    _check_horizon("Upstash-Delay", rules.now_ms + delay_ms, rules)
     return None, delay_ms
+
+
+def _check_horizon(name: str, due_ms: int, rules: Rules) -> None:
+    if due_ms > rules.latest_ms:
+        days = rules.limits.horizon_days
+        raise InvalidField(name, f"expected a time at most {days} days ahead (Producer.HorizonDays)", 400)
 
 
 def _kind(body: bytes) -> Kind:

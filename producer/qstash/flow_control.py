@@ -15,7 +15,7 @@ from msgspec import Struct
 from producer.answers import json_answer
 from producer.context import SETTINGS, STORE
 from producer.openapi import describe
-from producer.qstash.options import QUEUE_PREFIX
+from producer.qstash.options import LARGEST_PARALLELISM, LARGEST_RATE, QUEUE_PREFIX
 from producer.qstash.query import refuse_unknown, switch, whole
 from producer.qstash.view_schemas import Done
 from producer.schemas import FLOW_KEY_TEXT
@@ -30,7 +30,7 @@ MOST_KEYS = 1_000
 AT_ONCE = 100
 PAST_QUEUES = f"{QUEUE_PREFIX}\x7f"
 """After all queues in the order of bytes."""
-LARGEST_RATE, LARGEST_PARALLELISM, LONGEST_PERIOD_S = 100_000, 1_000_000, 86_400
+LONGEST_PERIOD_S = 86_400
 _KEY = re.compile(FLOW_KEY_TEXT)
 _PIN: dict[str, tuple[dict[str, Any], str]] = {
     "parallelism": ({"type": "integer", "minimum": 1, "maximum": LARGEST_PARALLELISM}, "Deliveries at once."),

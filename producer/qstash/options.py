@@ -23,14 +23,16 @@ USUAL_RETRIES, MOST_RETRIES = 3, 999
 LONGEST_MS = 2_592_000_000
 """Of a time-out."""
 LONGEST_PERIOD_MS = 604_800_000
+LARGEST_RATE, LARGEST_PARALLELISM = 100_000, 1_000_000
 MOST_LABELS, LONGEST_LABEL = 20, 64
 _METHOD = re.compile(r"[A-Z]{1,20}")
 _NO_METHODS = frozenset({"CONNECT", "TRACE"})
 _KEY = re.compile(FLOW_KEY_TEXT)
-_NUMBER = re.compile(r"\d{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_TIME = re.compile(r"[0-9]{1,13}(\.[0-9]{1,9})?")
 _LIMIT = re.compile(r"\s*(parallelism|rate|period)\s*=\s*([0-9a-z]{1,20})\s*")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-_REDACTED = re.compile(r"body|header|header\[[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\]")
+_REDACTED = re.compile(r"body|headers?|header\[[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\]")
 _OF_CALLBACK = ("method", "retries", "retry-delay", "delay", "timeout")
 QUEUE_PREFIX = "queue:"
 """Before the name of a queue in its flow key."""
@@ -61,8 +63,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def options_of(headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, str]] = ()) -> Asked:
     """Raises ``InvalidField`` with the header at fault."""
-    found = {name.lower(): value for pairs in (query, headers) for name, value in pairs}
-    options = {name.removeprefix(PREFIX): value.strip() for name, value in found.items() if name.startswith(PREFIX)}
+    given = _given(headers, query)
+    options = _named(given)
     flow_key = options.get("flow-control-key")
     if flow_key is not None and (not _KEY.fullmatch(flow_key) or flow_key.startswith(QUEUE_PREFIX)):
         raise _wrong("flow-control-key", "1 to 128 visible ASCII characters without quotation marks and backslashes", flow_key)
@@ -75,8 +77,8 @@ def options_of(headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, st
         retry=_retry(options),
         retry_delay=options.get("retry-delay"),
         timeout_ms=_timeout(options),
-        headers=forwarded(_original_names(headers), "Upstash-Forward-"),
-        content_type=content_type_of(options.get("forward-content-type") or found.get("content-type")),
+        headers=forwarded(given, "Upstash-Forward-"),
+        content_type=content_type_of(options.get("forward-content-type") or _media_type(given)),
         callback=_callback("callback", options),
         failure_callback=_callback("failure-callback", options),
         deduplication_id=options.get("deduplication-id"),
@@ -91,8 +93,36 @@ def options_of(headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, st
     )
 
 
-def _original_names(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return list(headers)
+def _given(headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Headers, and of the query what has QStash's prefix and is no header: the rest of it is the destination's."""
+    found = [(name, _text(value)) for name, value in headers]
+    known = {name.lower() for name, _ in found}
+    return found + [(name, value) for name, value in query if name.lower().startswith(PREFIX) and name.lower() not in known]
+
+
+def _text(value: str) -> str:
+    """What is no UTF-8 is ISO 8859-1, in which browsers and Node.js send headers; such bytes could not be stored."""
+    if value.isascii():
+        return value
+    raw = value.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _named(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Values by lower-case names without the prefix, several of one name with commas between. An empty one is none."""
+    found: dict[str, str] = {}
+    for name, value in given:
+        own = name.lower().removeprefix(PREFIX)
+        if name.lower().startswith(PREFIX) and value.strip():
+            found[own] = f"{found[own]}, {value.strip()}" if own in found else value.strip()
+    return found
+
+
+def _media_type(given: Iterable[tuple[str, str]]) -> str | None:
+    return next((value for name, value in given if name.lower() == "content-type"), None)
 
 
 def _wrong(name: str, expected: str, got: str) -> InvalidField:
@@ -112,7 +142,7 @@ def _duration(options: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     try:
-        return parse_delay_ms(int(text) if _NUMBER.fullmatch(text) else text)
+        return parse_delay_ms(int(text) if _NUMBER.fullmatch(text) else text.lower())
     except ValueError:
         raise _wrong(name, "a duration such as 10s, 5m or 1d2h30m", text) from None
 
@@ -129,10 +159,9 @@ def _not_before(options: Mapping[str, str]) -> int | None:
     text = options.get("not-before")
     if text is None:
         return None
-    try:
-        return parse_time_ms(float(text))
-    except ValueError:
-        raise _wrong("not-before", "a Unix time in seconds", text) from None
+    if not _TIME.fullmatch(text):
+        raise _wrong("not-before", "a Unix time in seconds", text)
+    return parse_time_ms(float(text))
 
 
 def _retry(options: Mapping[str, str]) -> RetryOptions:
@@ -148,13 +177,16 @@ def _retry(options: Mapping[str, str]) -> RetryOptions:
 
 
 def _callback(name: str, options: Mapping[str, str]) -> Callback | None:
-    """Its own options have its name before them; what is none of them is a header that goes with it."""
+    """Its own options have its name before them; what is none of them is a header that goes with it.
+
+    It has the retries of the message, where it does not say others.
+    """
     url = options.get(name)
     if url is None:
         return None
     prefix = f"{name}-"
     own = {key.removeprefix(prefix): value for key, value in options.items() if key.startswith(prefix)}
-    plain = {key: value for key, value in own.items() if key in _OF_CALLBACK}
+    plain = {key: value for key, value in {"retries": options.get("retries", ""), **own}.items() if key in _OF_CALLBACK and value}
     headers = [(key.removeprefix("forward-"), value) for key, value in own.items() if key not in _OF_CALLBACK]
     try:
         return Callback(
@@ -184,27 +216,37 @@ def _labels(text: str | None) -> tuple[str, ...]:
 
 
 def _limit(options: Mapping[str, str]) -> Limit | None:
-    """``parallelism=5, rate=10, period=1m``; a period without a unit is seconds."""
+    """``parallelism=5, rate=10, period=1m``, in capitals or not; a period without a unit is seconds."""
     text = options.get("flow-control-value", "")
     if not text:
         return None
     values: dict[str, str] = {}
-    for part in text.split(","):
+    for part in text.lower().split(","):
         match = _LIMIT.fullmatch(part)
         if match is None or match[1] in values:
             raise _wrong("flow-control-value", "parallelism=, rate= and period=, with commas between", text)
         values[match[1]] = match[2]
-    counts = {name: values.get(name, "0") for name in ("parallelism", "rate")}
-    if not all(_NUMBER.fullmatch(count) for count in counts.values()) or ("period" in values and "rate" not in values):
-        raise _wrong("flow-control-value", "whole numbers, and a period only beside a rate", text)
+    if "period" in values and "rate" not in values:
+        raise _wrong("flow-control-value", "a period only beside a rate", text)
+    rate, parallelism = _count(values, "rate", LARGEST_RATE), _count(values, "parallelism", LARGEST_PARALLELISM)
     period_ms = _duration({"flow-control-value": values.get("period", "1s")}, "flow-control-value") or 0
     if not 1 <= period_ms <= LONGEST_PERIOD_MS:
         raise _wrong("flow-control-value", "a period up to 7d", text)
-    return Limit(int(counts["rate"]), period_ms, int(counts["parallelism"]))
+    return Limit(rate, period_ms, parallelism)
+
+
+def _count(values: Mapping[str, str], name: str, largest: int) -> int:
+    """0 where nothing is said of it."""
+    text = values.get(name)
+    if text is None:
+        return 0
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= largest:
+        raise _wrong("flow-control-value", f"{name}= with a number from 1 to {largest}", text)
+    return int(text)
 
 
 def _redact(text: str | None) -> tuple[str, ...]:
     found = tuple(part.strip() for part in (text or "").split(",") if part.strip())
     if not all(_REDACTED.fullmatch(part) for part in found):
         raise _wrong("redact-fields", "of body, header and header[name], with commas between", text or "")
-    return found
+    return tuple("header" if part == "headers" else part for part in found)

@@ -67,7 +67,7 @@ async def test_every_option_of_the_client_is_kept(publish: Any) -> None:
         flow_control={"key": "tenant", "parallelism": 3, "rate": 5, "period": "1m"},
     )  # fmt: skip
 
-    usual = RetryOptions(max_attempts=4, delays_ms=default_delays_ms(3), jitter=0.0)
+    usual = RetryOptions(max_attempts=3, delays_ms=default_delays_ms(2), jitter=0.0)
     assert view.record.options == Options(
         flow_key="tenant",
         retry=RetryOptions(max_attempts=3, delays_ms=(1000, 2000), jitter=0.0),
