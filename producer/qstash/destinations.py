@@ -17,6 +17,8 @@ from shared.store import url_groups
 _SCHEME = re.compile(r"(?i)^(https?):/{1,2}")
 _ESCAPED = re.compile(r"(?i)^https?(%3a|:)(%2f|/)")
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TOKEN = "qstash_token"  # noqa: S105 - the name of a parameter
+"""QStash takes the key in the query as well: it is not to be told to the destination."""
 
 
 class Destination(NamedTuple):
@@ -40,7 +42,7 @@ def destination_of(text: str, query: str = "") -> Destination:
         if not _NAME.fullmatch(text):
             raise InvalidField("destination", f"expected a URL such as https://example.com/hook; got {text[:80]!r}", 400)
         return Destination(group=text)
-    own = "&".join(part for part in query.split("&") if part and not unquote(part).lower().startswith(PREFIX))
+    own = "&".join(part for part in query.split("&") if part and not unquote(part).lower().startswith((PREFIX, _TOKEN)))
     url = f"{scheme[1].lower()}://{text[scheme.end() :]}"
     return Destination(url=f"{url}{'&' if '?' in url else '?'}{own}" if own else url)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,6 +29,8 @@ from shared.store.accept import schedule, schedule_once
 from shared.store.chunks import Draft
 from shared.store.flow import Limit
 
+DEDUPLICATION_MS = 600_000
+"""How long a deduplication id is remembered, as with QStash: who repeats it every hour means a new message each time."""
 USUAL_QUEUE = Limit(0, 1_000, 1)
 """Of a queue that nobody has made: one after the other."""
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -64,13 +67,19 @@ class BatchItem(Struct, frozen=True):
     queue: str | None = None
 
 
+class Message(NamedTuple):
+    target: Target
+    draft: Draft
+    name: str | None
+    """Under which a second one is not stored."""
+
+
 class Send(NamedTuple):
     """One element of a call, checked, and what is to be stored of it."""
 
     destination: Destination
     asked: Asked
-    drafts: list[tuple[Target, Draft, str | None]]
-    """With the name under which a second one is not stored."""
+    messages: list[Message]
 
 
 _batch = msgspec.json.Decoder(tuple[BatchItem, ...])
@@ -83,7 +92,7 @@ _PROBLEMS = (400, 404, 408, 413, 415, 422, 503)
     scope="schedule",
     raw=True,
     headers=OPTIONS,
-    answers={201: Published | tuple[Published, ...]},
+    answers={201: Published | tuple[Published, ...], 202: Published},
     problems=_PROBLEMS,
 )
 async def publish(request: web.Request) -> web.Response:
@@ -96,7 +105,7 @@ async def publish(request: web.Request) -> web.Response:
     scope="schedule",
     raw=True,
     headers=OPTIONS,
-    answers={201: Published | tuple[Published, ...]},
+    answers={201: Published | tuple[Published, ...], 202: Published},
     problems=_PROBLEMS,
 )
 async def enqueue(request: web.Request) -> web.Response:
@@ -105,7 +114,7 @@ async def enqueue(request: web.Request) -> web.Response:
 
 
 @describe(
-    "Publish and enqueue many messages: all of them, or none where one is wrong",
+    "Publish and enqueue many messages: none where one is wrong",
     tag="QStash messages",
     scope="schedule",
     request=tuple[BatchItem, ...],
@@ -115,12 +124,10 @@ async def enqueue(request: web.Request) -> web.Response:
 )
 async def batch(request: web.Request) -> web.Response:
     items, against = await read_json(request, _batch), rules(request)
-    limit = request.app[SETTINGS].producer.max_batch
-    if not 1 <= len(items) <= limit:
-        raise InvalidField(
-            "", f"expected 1 to {limit} messages (Producer.MaxBatch); got {len(items)}", status=413 if items else 400
-        )
-    sends = []
+    if not items:
+        raise InvalidField("", "expected at least one message", 400)
+    _check_count(request, len(items))
+    sends, count = list[Send](), 0
     for number, item in enumerate(items):
         try:
             asked = options_of(item.headers.items())
@@ -130,7 +137,16 @@ async def batch(request: web.Request) -> web.Response:
             )
         except InvalidField as error:
             raise error.inside(f"[{number}]") from None
+        count += len(sends[-1].messages)
+        _check_count(request, count)
     return json_answer(await _stored(request, sends))
+
+
+def _check_count(request: web.Request, count: int) -> None:
+    """A URL group makes many messages of one."""
+    limit = request.app[SETTINGS].producer.max_batch
+    if count > limit:
+        raise InvalidField("", f"expected at most {limit} messages (Producer.MaxBatch)", status=413)
 
 
 async def _send_one(request: web.Request, rest: str, queue: str | None) -> web.Response:
@@ -147,46 +163,57 @@ async def _send(
     request: web.Request, destination: Destination, asked: Asked, body: bytes, queue: str | None, against: Rules
 ) -> Send:
     """Raises ``InvalidField``, ``NotFound``."""
+    if asked.cron is not None:
+        raise InvalidField("Upstash-Cron", "expected none here: POST /v2/schedules/{destination} makes a schedule", 400)
     check_urls(asked, destination.url, request.app[TARGETS])
     if queue is None and asked.queue is not None:
         queue = checked(asked.queue, "Upstash-Queue-Name")
     if queue is not None and asked.flow_key is not None:
         raise InvalidField("Upstash-Flow-Control-Key", "expected none beside a queue: a queue has its parallelism", 400)
     found = await targets(request, destination)
-    drafts = [
-        (target, draft_of(asked, target, body, queue, request.remote, against), deduplication_name(asked, target, body))
+    messages = [
+        Message(target, draft_of(asked, target, body, queue, request.remote, against), deduplication_name(asked, target, body))
         for target in found
     ]
-    return Send(destination, asked, drafts)
+    return Send(destination, asked, messages)
 
 
 async def _stored(request: web.Request, sends: Sequence[Send]) -> list[Published | list[Published]]:
-    """In the order of the call, with one script for all that may be stored together."""
-    flat = [one for send in sends for one in send.drafts]
-    await count_messages(request, max(1, len(flat)))
+    """In the order of the call."""
+    messages = [one for send in sends for one in send.messages]
+    await count_messages(request, len(messages))
     await _limits(request, sends)
-    store, safe = request.app[STORE], durability(request)
-    together = [draft for _, draft, name in flat if name is None]
-    ids = iter((await schedule(store, together, None, safe)).ids if together else ())
-    named = [schedule_once(store, draft, name, safe) for _, draft, name in flat if name is not None]
-    first = iter([await one for one in named])
+    published = iter(await _published(request, messages))
     answers: list[Published | list[Published]] = []
     for send in sends:
-        found = []
-        for target, _, name in send.drafts:
-            if name is None:
-                found.append(Published(next(ids), url=target.url if target.group else ""))
-            else:
-                accepted = next(first)
-                found.append(Published(accepted.ids[0], accepted.deduplicated, target.url if target.group else ""))
+        found = [next(published) for _ in send.messages]
         answers.append(found if send.destination.group is not None else found[0])
     return answers
+
+
+async def _published(request: web.Request, messages: Sequence[Message]) -> list[Published]:
+    """What follows each other without names goes together; all of it, where none has one."""
+    store, safe, found = request.app[STORE], durability(request), list[Published]()
+    for is_named, group in groupby(messages, lambda one: one.name is not None):
+        some = list(group)
+        if is_named:
+            for one in some:
+                first = await schedule_once(store, one.draft, one.name or "", DEDUPLICATION_MS, safe)
+                found.append(Published(first.ids[0], first.deduplicated, _endpoint_url(one.target)))
+        else:
+            ids = (await schedule(store, [one.draft for one in some], None, safe)).ids
+            found += [Published(made, url=_endpoint_url(one.target)) for made, one in zip(ids, some, strict=True)]
+    return found
+
+
+def _endpoint_url(target: Target) -> str:
+    return target.url if target.group is not None else ""
 
 
 async def _limits(request: web.Request, sends: Sequence[Send]) -> None:
     """A queue has its limit before its first message, and a flow key what the messages say of it, unless it is pinned."""
     store = request.app[STORE]
-    queues = {draft.options.flow_key for send in sends for _, draft, _ in send.drafts if draft.options.ordered}
+    queues = {draft.options.flow_key for send in sends for _, draft, _ in send.messages if draft.options.ordered}
     offers: Mapping[str, Limit] = {one.asked.flow_key: one.asked.limit for one in sends if one.asked.flow_key and one.asked.limit}
     await asyncio.gather(
         *(flow.ensure_limit(store, WEBHOOK.name, key, USUAL_QUEUE) for key in queues if key is not None),

@@ -71,9 +71,9 @@ async def schedule(
     return accepted
 
 
-async def schedule_once(store: Store, draft: Draft, name: str, asked: Durability = "memory") -> Accepted:
-    """A message of that name. Another one of the same name, whatever it holds, is not stored while the first is remembered
-    (``Producer.IdempotencyMs``), and the answer is that of the first.
+async def schedule_once(store: Store, draft: Draft, name: str, ttl_ms: int, asked: Durability = "memory") -> Accepted:
+    """A message of that name. Another one of the same name, whatever it holds, is not stored while the first is remembered, and
+    the answer is that of the first.
 
     The name is looked for where the message belongs: with several partitions, that of a message with a flow key is another one.
     Raises ``NotStored``, ``Unconfirmed``, ``NotSafe``.
@@ -83,7 +83,7 @@ async def schedule_once(store: Store, draft: Draft, name: str, asked: Durability
     first = partition_of(digest, len(store.partitions)) if pinned is None else pinned
     seed, accepted_ms = _turn(store, [draft], await _now_ms(store.partitions[first]))
     rendered = render(store.partitions, first, [draft], seed, accepted_ms, pin)
-    chunk, ttl_ms = rendered.chunks[0], store.settings.producer.idempotency_ms
+    chunk = rendered.chunks[0]
     record = f"{rendered.ids[0]} {rendered.due_ms[0]} {accepted_ms}"
     try:
         found = await store_chunk(chunk, asked, chunk.partition.keys.idempotency(digest), ttl_ms, record)
