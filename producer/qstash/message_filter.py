@@ -69,8 +69,10 @@ class MessageFilter:
         return Filter(state="dead", topic=WEBHOOK.name, died_from=self.from_ms, died_until=self.until_ms)
 
     def in_state(self, state: State) -> Filter:
-        """Of others: the times are those at which they were made."""
-        return Filter(state=state, topic=WEBHOOK.name, created_from=self.from_ms, created_until=self.until_ms)
+        """Of others: the times are those at which they were made. An index finds those of a label, where it is one alone."""
+        labels = self.words.get("label", frozenset())
+        label = min(labels) if len(labels) == 1 else None
+        return Filter(state=state, topic=WEBHOOK.name, label=label, created_from=self.from_ms, created_until=self.until_ms)
 
 
 def message_filter(request: web.Request) -> MessageFilter:

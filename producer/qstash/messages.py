@@ -11,17 +11,21 @@ from msgspec import Struct
 
 from producer.answers import json_answer
 from producer.context import SETTINGS, STORE
+from producer.middleware import RETRY_AFTER_S
 from producer.openapi import describe
 from producer.qstash.message_filter import FILTER_QUERY, MessageFilter, message_filter
 from producer.qstash.query import MOST_VALUES, refuse_unknown, values
 from producer.qstash.selection import is_of_webhook
 from producer.qstash.view_schemas import QstashMessage
 from producer.qstash.views import limits_of, message_out
+from producer.refusal import Refusal
 from producer.requests import durability, read_optional_json
 from shared.errors import InvalidField, NotFound, TooLate
 from shared.store import messages
 from shared.store.listing.filter import State
 from shared.store.listing.pages import MOST_LOOKED_AT, list_messages
+from shared.store.messages import View
+from shared.store.partition import Store
 
 AT_ONCE = 20
 """Scripts on their way at the same time."""
@@ -55,9 +59,7 @@ _NO_IDS = MessageIds(())
 @describe("One message that is not over", tag="QStash messages", scope="read", answers={200: QstashMessage}, problems=(404, 503))
 async def get_webhook(request: web.Request) -> web.Response:
     store, message_id = request.app[STORE], _id(request)
-    view = await messages.get(store, message_id)
-    if not view.lives:
-        raise NotFound(message_id, KIND)
+    view = await _living(store, message_id)
     return json_answer(message_out(view, request.app[SETTINGS], await limits_of(store, [view])))
 
 
@@ -65,15 +67,26 @@ async def get_webhook(request: web.Request) -> web.Response:
     "Cancel a message that no worker has",
     tag="QStash messages",
     scope="schedule",
-    answers={200: WebhookCancelled},
+    answers={202: WebhookCancelled},
     problems=(404, 409, 503),
 )
 async def cancel_webhook(request: web.Request) -> web.Response:
-    store, message_id = request.app[STORE], _id(request)
-    if not (await messages.get(store, message_id)).lives:
+    """Raises ``NotFound`` of one that is over, also where it was cancelled before; ``TooLate`` of one that is delivered now."""
+    store, message_id, safe = request.app[STORE], _id(request), durability(request)
+    await _living(store, message_id)
+    try:
+        await messages.cancel(store, message_id, safe)
+    except TooLate:
+        await _living(store, message_id)
+        raise
+    return json_answer(WebhookCancelled(message_id), 202)
+
+
+async def _living(store: Store, message_id: str) -> View:
+    view = await messages.get(store, message_id)
+    if not view.lives:
         raise NotFound(message_id, KIND)
-    await messages.cancel(store, message_id, durability(request))
-    return json_answer(WebhookCancelled(message_id))
+    return view
 
 
 @describe(
@@ -84,7 +97,7 @@ async def cancel_webhook(request: web.Request) -> web.Response:
     request=MessageIds,
     example={"messageIds": []},
     optional=True,
-    answers={200: WebhooksCancelled},
+    answers={202: WebhooksCancelled},
     problems=(400, 408, 413, 415, 422, 503),
 )
 async def cancel_webhooks(request: web.Request) -> web.Response:
@@ -94,27 +107,30 @@ async def cancel_webhooks(request: web.Request) -> web.Response:
     if ids is not None and len(ids) > MOST_VALUES:
         raise InvalidField("messageIds", f"expected at most {MOST_VALUES} ids", 400)
     if ids is not None:
-        return json_answer(WebhooksCancelled(await _cancel(request, sorted(filter(is_of_webhook, ids)))))
+        return json_answer(WebhooksCancelled(await _cancel(request, sorted(filter(is_of_webhook, ids)))), 202)
     asked = message_filter(request)
-    return json_answer(WebhooksCancelled(sum([await _cancel_all(request, asked, state) for state in STATES])))
+    return json_answer(WebhooksCancelled(sum([await _cancel_all(request, asked, state) for state in STATES])), 202)
 
 
 async def _cancel_all(request: web.Request, asked: MessageFilter, state: State) -> int:
+    """Raises ``Refusal`` where they are too many for one call: who is told a number takes it for all."""
     cursor, cancelled, store = None, 0, request.app[STORE]
     for _ in range(MOST_PAGES):
         page = await list_messages(store, asked.in_state(state), MOST_LOOKED_AT, cursor, also=asked.fits)
         cancelled += await _cancel(request, [view.id for view in page.views])
         cursor = page.next_cursor
         if cursor is None:
-            break
-    return cancelled
+            return cancelled
+    raise Refusal(503, f"{cancelled} were cancelled, and there are more; a repeat goes on", {"Retry-After": str(RETRY_AFTER_S)})
 
 
 async def _cancel(request: web.Request, ids: Sequence[str]) -> int:
+    """How many were. One that was cancelled before is none of them, though the store would say the same again."""
     store, safe = request.app[STORE], durability(request)
 
     async def one(message_id: str) -> bool:
         try:
+            await _living(store, message_id)
             await messages.cancel(store, message_id, safe)
         except (NotFound, TooLate):
             return False

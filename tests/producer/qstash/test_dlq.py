@@ -175,7 +175,7 @@ async def test_messages_are_looked_up_by_their_ids(api: Api, webhooks: Webhooks)
 
 
 @pytest.mark.parametrize(
-    "query", ["label=", "host=a", "count=0", "count=x", "fromDate=-1", "order=newest", "cursor=x", "dlqIds="]
+    "query", ["label=", "colour=a", "count=0", "count=x", "fromDate=-1", "order=newest", "cursor=x", "dlqIds="]
 )
 async def test_what_cannot_be_meant_is_refused(api: Api, query: str) -> None:
     """A filter that is not known, or is empty, would be one that holds of everything."""
