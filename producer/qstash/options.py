@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from producer.qstash.forwarded import content_type_of, forwarded
+from producer.qstash.names import checked
 from producer.schemas import FLOW_KEY_TEXT
 from shared.errors import InvalidField
 from shared.record import Callback, RetryOptions
@@ -87,7 +88,7 @@ def options_of(headers: Iterable[tuple[str, str]], query: Iterable[tuple[str, st
         flow_key=flow_key,
         limit=_limit(options) if flow_key is not None else None,
         redact=_redact(options.get("redact-fields")),
-        queue=options.get("queue-name"),
+        queue=checked(options["queue-name"], "Upstash-Queue-Name") if "queue-name" in options else None,
         cron=options.get("cron"),
         schedule_id=options.get("schedule-id"),
     )

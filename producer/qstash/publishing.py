@@ -166,8 +166,7 @@ async def _send(
     if asked.cron is not None:
         raise InvalidField("Upstash-Cron", "expected none here: POST /v2/schedules/{destination} makes a schedule", 400)
     check_urls(asked, destination.url, request.app[TARGETS])
-    if queue is None and asked.queue is not None:
-        queue = checked(asked.queue, "Upstash-Queue-Name")
+    queue = queue or asked.queue
     if queue is not None and asked.flow_key is not None:
         raise InvalidField("Upstash-Flow-Control-Key", "expected none beside a queue: a queue has its parallelism", 400)
     found = await targets(request, destination)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
 from producer.qstash.view_schemas import Headers
 from producer.qstash.views import callback_headers, headers_of, limit_fields, queue_of_options, text_or_base64
-from shared.record import Options, Webhook
+from shared.about import redacted
+from shared.record import Options, Record, Webhook
 from shared.settings import WEBHOOK
 from shared.store.flow import FlowKey
+from shared.store.messages import View
 from shared.store.schedules import Schedule
 
 ZONE = "CRON_TZ="
+RunState = Literal["IN_PROGRESS", "SUCCESS", "FAIL"]
 
 
 class ScheduleMade(Struct, frozen=True, rename="camel"):
@@ -50,15 +54,17 @@ class QstashSchedule(Struct, frozen=True, kw_only=True, omit_defaults=True, rena
     labels: tuple[str, ...] = ()
     last_schedule_time: int = 0
     next_schedule_time: int = 0
-    last_schedule_states: dict[str, str] = field(default_factory=dict)
-    """The message made last, and whether it is IN_PROGRESS, a SUCCESS, or one that did FAIL."""
+    last_schedule_states: dict[str, RunState] = field(default_factory=dict)
+    """Of the message that it made last, while that is remembered."""
 
 
-def schedule_out(found: Schedule, usual_attempts: int, limits: dict[str, FlowKey], states: dict[str, str]) -> QstashSchedule:
-    """``usual_attempts``: of a message that says nothing of them. ``limits``: of flow keys. ``states``: of the last message."""
+def schedule_out(
+    found: Schedule, usual_attempts: int, limits: Mapping[str, FlowKey], states: Mapping[str, RunState]
+) -> QstashSchedule:
+    """``usual_attempts``: of a message that says nothing of them. ``limits``: of flow keys. ``states``: of messages."""
     definition, record, options = found.definition, found.template, found.template.options
     webhook, key = options.webhook or Webhook(), flow_key_of(options)
-    body, body_base64 = text_or_base64(record.body)
+    body, body_base64 = _body(record, webhook)
     attempts = options.retry.max_attempts if options.retry else None
     more: dict[str, Any] = limit_fields(limits[key]) if key in limits else {}
     return QstashSchedule(
@@ -86,9 +92,20 @@ def schedule_out(found: Schedule, usual_attempts: int, limits: dict[str, FlowKey
         labels=options.labels,
         last_schedule_time=found.last_occurrence_ms,
         next_schedule_time=found.next_ms or 0,
-        last_schedule_states=states,
+        last_schedule_states={found.last_id: states[found.last_id]} if found.last_id in states else {},
         **more,
     )
+
+
+def state_of(view: View) -> RunState:
+    """What was cancelled or has expired has failed: it was not delivered."""
+    if view.lives:
+        return "IN_PROGRESS"
+    return "SUCCESS" if view.status == "delivered" else "FAIL"
+
+
+def _body(record: Record, webhook: Webhook) -> tuple[str, str]:
+    return (redacted(record.body), "") if "body" in webhook.redact else text_or_base64(record.body)
 
 
 def flow_key_of(options: Options) -> str:

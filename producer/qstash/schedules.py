@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from producer.answers import json_answer
 from producer.context import SETTINGS, STORE, TARGETS
@@ -16,7 +20,7 @@ from producer.qstash.destinations import Destination, destination_of, path_rest
 from producer.qstash.drafts import Target, check_urls, draft_of
 from producer.qstash.options import QUEUE_PREFIX, Asked, options_of
 from producer.qstash.publishing import OPTIONS, USUAL_QUEUE
-from producer.qstash.schedule_schemas import ZONE, QstashSchedule, ScheduleMade, flow_key_of, is_qstash, schedule_out
+from producer.qstash.schedule_schemas import ZONE, QstashSchedule, ScheduleMade, flow_key_of, is_qstash, schedule_out, state_of
 from producer.qstash.view_schemas import Done
 from producer.requests import durability, rules
 from shared.cron import Cron
@@ -27,11 +31,16 @@ from shared.recurrence import Definition, Rule
 from shared.settings import WEBHOOK
 from shared.store import flow, messages, schedules, url_groups
 from shared.store.chunks import Draft
+from shared.store.messages import View
+from shared.store.partition import Store
 from shared.store.schedules import KIND, PUT_TRIES, Schedule, Wanted
 from shared.zones import zone_of
 
 PAGE, MOST = 100, 10_000
-_OVER = {"delivered": "SUCCESS", "dead": "FAIL", "expired": "FAIL", "cancelled": "FAIL"}
+AT_ONCE = 20
+"""Scripts on their way at the same time."""
+Asking = TypeVar("Asking")
+Told = TypeVar("Told")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 _HEADERS = {
     "Upstash-Cron": ({"type": "string"}, "Required: `0 9 * * *`, or with a time zone `CRON_TZ=Europe/Berlin 0 9 * * *`."),
@@ -42,7 +51,7 @@ _HEADERS = {
 
 
 @describe(
-    "Make a recurring schedule of messages to a URL or to a URL group",
+    "Make a recurring schedule of messages. In place of `id` stands the URL or the URL group to which they go",
     tag="QStash schedules",
     scope="schedule",
     raw=True,
@@ -58,6 +67,9 @@ async def create_webhook_schedule(request: web.Request) -> web.Response:
         raise InvalidField(
             "Upstash-Schedule-Id", "expected 1 to 128 letters, digits and _ . -, the first a letter or a digit", 400
         )
+    for name, value in (("Not-Before", asked.not_before_ms), ("Deduplication-Id", asked.deduplication_id)):
+        if value is not None:
+            raise InvalidField(f"Upstash-{name}", "expected none here: a schedule makes a message each time", 400)
     check_urls(asked, destination.url, request.app[TARGETS])
     if destination.group is not None:
         await url_groups.get(request.app[STORE], destination.group)
@@ -108,7 +120,10 @@ async def _put(request: web.Request, schedule_id: str, wanted: Wanted) -> None:
             await schedules.create(store, schedule_id, wanted, secrets.token_hex(12), safe)
         except AlreadyThere:
             seen = await schedules.get(store, schedule_id)
-            if await schedules.change(store, seen, wanted, secrets.token_hex(12), safe) is None:
+            if not is_qstash(seen):  # somebody else's, of another kind
+                raise
+            to_be = replace(wanted, status="paused") if seen.status == "paused" else wanted
+            if await schedules.change(store, seen, to_be, secrets.token_hex(12), safe) is None:
                 continue
         return
     raise TooLate(schedule_id, "being changed by others", "replace", KIND)
@@ -125,12 +140,13 @@ async def list_webhook_schedules(request: web.Request) -> web.Response:
         cursor = page.next_cursor
         if cursor is None:
             break
-    return json_answer([await _out(request, one) for one in found])
+    return json_answer(await _out(request, found))
 
 
 @describe("One schedule of webhooks", tag="QStash schedules", scope="read", answers={200: QstashSchedule}, problems=(404, 503))
 async def get_webhook_schedule(request: web.Request) -> web.Response:
-    return json_answer(await _out(request, await _found(request)))
+    (told,) = await _out(request, [await _found(request)])
+    return json_answer(told)
 
 
 @describe("Delete a schedule", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
@@ -147,6 +163,17 @@ async def pause_webhook_schedule(request: web.Request) -> web.Response:
 
 @describe("Resume a schedule", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
 async def resume_webhook_schedule(request: web.Request) -> web.Response:
+    return await _with_status(request, "active")
+
+
+@describe("The same as PATCH", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
+async def post_pause_of_webhook_schedule(request: web.Request) -> web.Response:
+    """Clients say PATCH, and QStash's documentation POST."""
+    return await _with_status(request, "paused")
+
+
+@describe("The same as PATCH", tag="QStash schedules", scope="schedule", answers={200: Done}, problems=(404, 409, 503))
+async def post_resume_of_webhook_schedule(request: web.Request) -> web.Response:
     return await _with_status(request, "active")
 
 
@@ -168,22 +195,31 @@ async def _found(request: web.Request) -> Schedule:
     return found
 
 
-async def _out(request: web.Request, found: Schedule) -> QstashSchedule:
-    settings, key = request.app[SETTINGS], flow_key_of(found.template.options)
-    limits = {key: await flow.get(request.app[STORE], WEBHOOK.name, key)} if key else {}
+async def _out(request: web.Request, found: Sequence[Schedule]) -> list[QstashSchedule]:
+    """With the limits of their flow keys and what became of their last messages, each looked up once."""
+    store, settings = request.app[STORE], request.app[SETTINGS]
+    keys = {key for one in found if (key := flow_key_of(one.template.options))}
+    limits = await _each(sorted(keys), lambda key: flow.get(store, WEBHOOK.name, key))
+    views = await _each(sorted({one.last_id for one in found} - {""}), lambda message_id: _message(store, message_id))
+    states = {message_id: state_of(view) for message_id, view in views.items() if view is not None}
     attempts = topic_policy(settings, settings.all_topics().get(WEBHOOK.name, WEBHOOK)).max_attempts
-    return schedule_out(found, attempts, limits, await _states(request, found))
+    return [schedule_out(one, attempts, limits, states) for one in found]
 
 
-async def _states(request: web.Request, found: Schedule) -> dict[str, str]:
-    """Of the message made last; nothing where that is forgotten."""
-    if not found.last_id:
-        return {}
+async def _each(asking: Sequence[Asking], ask: Callable[[Asking], Awaitable[Told]]) -> dict[Asking, Told]:
+    found: dict[Asking, Told] = {}
+    for start in range(0, len(asking), AT_ONCE):
+        some = asking[start : start + AT_ONCE]
+        found |= dict(zip(some, await asyncio.gather(*map(ask, some)), strict=True))
+    return found
+
+
+async def _message(store: Store, message_id: str) -> View | None:
+    """``None`` of one that is forgotten."""
     try:
-        view = await messages.get(request.app[STORE], found.last_id)
+        return await messages.get(store, message_id)
     except NotFound:
-        return {}
-    return {found.last_id: _OVER.get(view.status, "IN_PROGRESS")}
+        return None
 
 
 _ONE = "/v2/schedules/{id:(?!https?:)[^/]+}"
@@ -192,6 +228,8 @@ ROUTES = (
     web.get(_ONE, get_webhook_schedule),
     web.delete(_ONE, delete_webhook_schedule),
     web.patch(f"{_ONE}/pause", pause_webhook_schedule),
+    web.post(f"{_ONE}/pause", post_pause_of_webhook_schedule),
     web.patch(f"{_ONE}/resume", resume_webhook_schedule),
-    web.post("/v2/schedules/{destination:.+}", create_webhook_schedule),
+    web.post(f"{_ONE}/resume", post_resume_of_webhook_schedule),
+    web.post("/v2/schedules/{id:.+}", create_webhook_schedule),
 )

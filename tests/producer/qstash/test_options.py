@@ -161,6 +161,7 @@ def test_a_switch_is_true_or_false(text: str, *, expected: bool) -> None:
         ("Timeout", "31d"), ("Timeout", "long"), ("Content-Based-Deduplication", "maybe"), ("Label", "x" * 65),
         ("Label", "a\u2028b"), ("Label", ",".join(map(str, range(21)))), ("Flow-Control-Key", "a b"),
         ("Flow-Control-Key", 'a"b'), ("Flow-Control-Key", "x" * 129), ("Flow-Control-Key", "queue:mail"),
+        ("Queue-Name", "a b"), ("Queue-Name", 'a"b'), ("Queue-Name", "x" * 101),
         ("Redact-Fields", "all"), ("Redact-Fields", "header[a b]"), ("Forward-X", "a\x00b"), ("Forward-X Y", "1"),
         ("Forward-X", "v" * 4097), ("Forward-", "1"),
     ],
