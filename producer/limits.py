@@ -8,7 +8,7 @@ from aiohttp import web
 
 from producer.auth import CALLER, is_open
 from producer.context import STORE
-from producer.middleware import Handler
+from producer.middleware import QSTASH, Handler
 from producer.refusal import Refusal
 from shared.errors import Outage
 from shared.store.rates import Limit, take
@@ -44,7 +44,20 @@ async def _count(request: web.Request, count: int, already: int = 0) -> None:
         detail = (
             f"the API key {limit.name} may ask for {limit.per_s:g} messages or other requests a second, {limit.burst} at once"
         )
-        raise Refusal(429, detail, {"Retry-After": str(math.ceil(wait_ms / 1000))})
+        raise Refusal(429, detail, _headers(request, limit, math.ceil(wait_ms / 1000)))
+
+
+def _headers(request: web.Request, limit: Limit, after_s: int) -> dict[str, str]:
+    """With those that QStash's clients read, where they ask: how many at once, how many are left, and when there are more."""
+    found = {"Retry-After": str(after_s)}
+    if request.path.startswith(QSTASH):
+        now_s = request.app[STORE].partitions[0].clock.now_ms() // 1000
+        found |= {
+            "Burst-RateLimit-Limit": str(limit.burst),
+            "Burst-RateLimit-Remaining": "0",
+            "Burst-RateLimit-Reset": str(now_s + after_s),
+        }
+    return found
 
 
 def _limit(request: web.Request) -> Limit | None:

@@ -28,6 +28,8 @@ _ID = web.RequestKey("request_id", str)
 LONGEST_DETAIL = 1000
 LONGEST_FIELD = 200
 """Characters of what a caller sent that are sent back."""
+MOST_NAMED = 10
+"""Ids in a text."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -99,10 +101,8 @@ def problem(request: web.BaseRequest, status: int, detail: str, **more: object) 
 
 
 def _qstash_error(status: int, detail: str, headers: object) -> web.Response:
-    """In QStash's own form, with the headers by which its clients know a limit."""
+    """In QStash's own form, which has a text and nothing else."""
     found = dict(headers) if isinstance(headers, Mapping) else {}
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        found |= {"Burst-RateLimit-Remaining": "0", "Burst-RateLimit-Reset": found.get("Retry-After", "1")}
     body = _encode(QstashError(error=_cut(detail, LONGEST_DETAIL)))
     return web.Response(body=body, status=status, content_type="application/json", headers=found)
 
@@ -140,7 +140,7 @@ def _outage(request: web.Request, error: Outage) -> web.Response:
         return problem(
             request,
             503,
-            f"storing was not confirmed ({error}); {_what_to_do(error)}",
+            f"storing was not confirmed ({error}); {_what_to_do(request, error)}",
             ids=tuple(error.ids),
             idempotency_key=error.idempotency_key or "",
             response_headers=retry_after,
@@ -153,7 +153,10 @@ def _outage(request: web.Request, error: Outage) -> web.Response:
     return problem(request, 503, detail, response_headers=retry_after)
 
 
-def _what_to_do(error: Unconfirmed) -> str:
+def _what_to_do(request: web.Request, error: Unconfirmed) -> str:
+    if request.path.startswith(QSTASH):
+        named = f"{', '.join(error.ids[:MOST_NAMED])}{', ...' if len(error.ids) > MOST_NAMED else ''}"
+        return f"these messages may exist: {named}; with an Upstash-Deduplication-Id a repeat is safe"
     if error.idempotency_key:
         return "the messages may exist; a repeat with the idempotency_key completes what is missing and doubles nothing"
     return (

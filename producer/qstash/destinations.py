@@ -47,9 +47,9 @@ def destination_of(text: str, query: str = "") -> Destination:
     return Destination(url=f"{url}{'&' if '?' in url else '?'}{own}" if own else url)
 
 
-def path_rest(request: web.Request, before: str) -> str:
-    """What of the path, as it was sent, comes after ``before``."""
-    return request.rel_url.raw_path.partition(before)[2]
+def path_rest(request: web.Request, segments: int) -> str:
+    """What of the path, as it was sent, comes after so many segments."""
+    return request.rel_url.raw_path.split("/", segments + 1)[-1]
 
 
 async def targets(request: web.Request, destination: Destination) -> list[Target]:

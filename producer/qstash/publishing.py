@@ -96,7 +96,7 @@ _PROBLEMS = (400, 404, 408, 413, 415, 422, 503)
     problems=_PROBLEMS,
 )
 async def publish(request: web.Request) -> web.Response:
-    return await _send_one(request, path_rest(request, "/v2/publish/"), None)
+    return await _send_one(request, path_rest(request, 2), None)
 
 
 @describe(
@@ -110,7 +110,7 @@ async def publish(request: web.Request) -> web.Response:
 )
 async def enqueue(request: web.Request) -> web.Response:
     queue = checked(request.match_info["queue"], "queue")
-    return await _send_one(request, path_rest(request, f"/v2/enqueue/{queue}/"), queue)
+    return await _send_one(request, path_rest(request, 3), queue)
 
 
 @describe(

@@ -61,7 +61,7 @@ _HEADERS = {
 )
 async def create_webhook_schedule(request: web.Request) -> web.Response:
     asked = options_of(request.headers.items(), request.query.items())
-    destination = destination_of(path_rest(request, "/v2/schedules/"), request.rel_url.raw_query_string)
+    destination = destination_of(path_rest(request, 2), request.rel_url.raw_query_string)
     schedule_id = asked.schedule_id or f"scd_{secrets.token_hex(12)}"
     if not _ID.fullmatch(schedule_id):
         raise InvalidField(

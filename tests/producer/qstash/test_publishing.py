@@ -155,6 +155,15 @@ async def test_an_enqueued_message_is_ordered_in_its_queue(client: Client, store
     assert (await flow.get(store, "webhook", "queue:mail")).concurrency == 1
 
 
+async def test_the_name_of_a_queue_may_be_escaped(api: Api, store: Store) -> None:
+    """As any part of a path."""
+    answer = await api.post(f"/v2/enqueue/%6Dail/{URL}?x=%26", headers={"Upstash-Delay": "1h"})
+
+    assert answer.status == 201
+    found = _webhook(await messages.get(store, answer.json["messageId"]))
+    assert (found.queue, found.url) == ("mail", f"{URL}?x=%26")
+
+
 async def test_a_batch_is_stored_in_its_order_or_not_at_all(client: Client, api: Api, store: Store) -> None:
     """Elements to URLs, to a queue, with a time; one that is wrong is named."""
     asked: list[Any] = [
