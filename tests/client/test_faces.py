@@ -11,6 +11,7 @@ from aiohttp import web
 from client import AsyncClient, Client, Message
 from client.call import Call
 from client.health_calls import health
+from producer.middleware import QSTASH
 from producer.routes import ROUTES, path_of
 from tests.client.faces import open_face
 from tests.client.misbehaving import Misbehaving
@@ -31,7 +32,7 @@ def test_both_have_the_same_calls() -> None:
 
 
 def test_every_route_of_the_api_has_a_call() -> None:
-    """Who adds a route to producer/routes.py hears of the client here."""
+    """Who adds a route to producer/routes.py hears of the client here. QStash's API has clients of its own."""
     from client import dead_letter_calls, event_calls, flow_calls, health_calls, message_calls, schedule_calls, topic_calls
 
     described: set[tuple[str, str]] = set()
@@ -40,7 +41,7 @@ def test_every_route_of_the_api_has_a_call() -> None:
         (module,) = [one for one in modules if name in vars(one)]
         described.add(_sent(getattr(module, name)))
 
-    assert described == {(route.method, path_of(route)) for route in ROUTES}
+    assert described == {(route.method, path_of(route)) for route in ROUTES if not route.path.startswith(QSTASH)}
 
 
 def _sent(describe: object) -> tuple[str, str]:

@@ -121,7 +121,8 @@ async def test_the_port_file_is_the_way_to_the_bundled_server(run: MakeRun) -> N
 
 
 def test_every_route_of_the_api_is_shown() -> None:
-    """No endpoint is left out of the API by example."""
+    """No endpoint is left out of the API by example. QStash's API is described by QStash."""
+    from producer.middleware import QSTASH
     from producer.routes import ROUTES, path_of
 
     text = README.read_text()
@@ -136,6 +137,6 @@ def test_every_route_of_the_api_is_shown() -> None:
             posts = "--data-binary" in command or " -d " in command
             shown.add((method[1] if method else "POST" if posts else "GET", plain))
 
-    assert {(route.method, path_of(route)) for route in ROUTES} <= shown
+    assert {(route.method, path_of(route)) for route in ROUTES if not route.path.startswith(QSTASH)} <= shown
     assert "/docs" in text
     assert "/openapi.json" in text

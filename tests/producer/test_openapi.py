@@ -153,7 +153,7 @@ async def test_the_headers_of_answers_are_described(api: Api) -> None:
     assert found["Location"] == {
         "post /echoAtTime 202", "post /messages 202", "post /schedules 201", "put /schedules/{id} 201",
         "post /v2/publish/{destination} 201", "post /v2/enqueue/{queue}/{destination} 201",
-        "post /v2/schedules/{destination} 201",
+        "post /v2/schedules/{id} 201",
     }  # fmt: skip
     assert found["Retry-After"] == {one for one in answers if one.endswith(" 503") and "/health" not in one}
 
