@@ -72,7 +72,7 @@ def content_draft(
     if asked.topic not in rules.topics:
         raise InvalidField("topic", f"expected one of {', '.join(sorted(rules.topics))}; got {asked.topic!r}")
     body = body_of(asked.body, asked.body_base64, asked.content_type, rules) or Body("text", b"", set_or_none(asked.content_type))
-    options = webhook_options(asked, _options(asked, body, rules, expires_ms), rules.targets)
+    options = webhook_options(asked, _options(asked, body, rules, expires_ms), rules.targets, rules.latest_ms - rules.now_ms)
     if asked.spread is asked.expires_after is UNSET:
         return Draft(asked.topic, body.kind, body.bytes, due_ms, delay_ms, options)
     spread_ms, expires_after_ms = _window(asked, rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Any, TypeVar, get_args
+from typing import TypeVar, get_args
 
 import msgspec
 from aiohttp import web
@@ -39,21 +39,15 @@ _WANTED = {
     **dict.fromkeys(("time", "deliver_at", "expires_at", "start", "end", "after"), TIME_EXPECTED),
     **dict.fromkeys(("delay", "expires_after", "spread", "every", "catch_up_within"), DELAY_EXPECTED),
 }
-_HEADER = re.compile(r"(?:\[(\d+)\]\.)?headers\[\.\.\.\]")
+_HEADER = re.compile(r"(?P<of>.*\bheaders)\[\.\.\.\]")
+_STEP = re.compile(r"\[(?P<number>\d+)\]|(?P<name>\w+)")
 _ESCAPE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.")
 """One escape of a JSON text, read from its start; a whole surrogate pair is one."""
 _PATTERNS = schemas.PATTERNS | schedule_schemas.PATTERNS
 _any = msgspec.json.Decoder(msgspec.Raw)
-
-
-class _WithHeaders(msgspec.Struct):
-    """A message whose headers are to be looked at, and nothing else of it."""
-
-    headers: dict[str, Any] = {}
-
-
-_with_headers = msgspec.json.Decoder(_WithHeaders)
-_all_with_headers = msgspec.json.Decoder(list[_WithHeaders])
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_header_value = msgspec.json.Decoder(HeaderValue)
 
 Struct = TypeVar("Struct")
 
@@ -120,14 +114,16 @@ def _syntax(data: bytes, error: msgspec.DecodeError) -> str:
 
 def _header_named(error: InvalidField, data: bytes) -> InvalidField:
     """msgspec does not say which key of an object it complains of; here the first header that it would refuse is named."""
-    batch = _HEADER.fullmatch(error.field)
-    if batch is None:
+    found = _HEADER.fullmatch(error.field)
+    if found is None:
         return error
-    messages = [_with_headers.decode(data)] if batch[1] is None else _all_with_headers.decode(data)
-    for name, value in messages[int(batch[1] or 0)].headers.items():
+    inside = msgspec.Raw(data)
+    for step in _STEP.finditer(found["of"]):
+        inside = _list.decode(inside)[int(step["number"])] if step["number"] else _object.decode(inside)[step["name"]]
+    for name, value in _object.decode(inside).items():
         try:
-            msgspec.convert(value, HeaderValue)
-        except msgspec.ValidationError:
+            _header_value.decode(value)
+        except msgspec.DecodeError:
             return InvalidField(error.field.replace("[...]", f".{name}"), error.detail, error.status)
     return error
 

@@ -16,8 +16,11 @@ from shared.times import parse_delay_ms
 FIELDS = ("url", "method", "callback", "failure_callback")
 
 
-def webhook_options(asked: Content, options: Options, targets: Targets) -> Options:
-    """The options with what the message asks for. Raises ``InvalidField``, also where it is no webhook and asks for it."""
+def webhook_options(asked: Content, options: Options, targets: Targets, longest_delay_ms: int) -> Options:
+    """The options with what the message asks for. Raises ``InvalidField``, also where it is no webhook and asks for it.
+
+    ``longest_delay_ms``: of a callback.
+    """
     if asked.topic != WEBHOOK.name:
         given = next((name for name in FIELDS if getattr(asked, name) is not UNSET), None)
         if given is not None:
@@ -30,8 +33,8 @@ def webhook_options(asked: Content, options: Options, targets: Targets) -> Optio
     webhook = Webhook(
         url=asked.url,
         method=set_or_none(asked.method) or "POST",
-        callback=_callback("callback", asked.callback, targets),
-        failure_callback=_callback("failure_callback", asked.failure_callback, targets),
+        callback=_callback("callback", asked.callback, targets, longest_delay_ms),
+        failure_callback=_callback("failure_callback", asked.failure_callback, targets, longest_delay_ms),
     )
     return structs.replace(options, webhook=webhook)
 
@@ -49,7 +52,7 @@ def _check_headers(field: str, headers: dict[str, str]) -> None:
         raise InvalidField(field, f"expected no {own}: the request has one of its own (a media type is content_type)")
 
 
-def _callback(field: str, asked: CallbackIn | UnsetType, targets: Targets) -> Callback | None:
+def _callback(field: str, asked: CallbackIn | UnsetType, targets: Targets, longest_delay_ms: int) -> Callback | None:
     if asked is UNSET:
         return None
     headers = set_or_none(asked.headers) or {}
@@ -61,4 +64,6 @@ def _callback(field: str, asked: CallbackIn | UnsetType, targets: Targets) -> Ca
         raise error.inside(field) from None
     except ValueError as error:
         raise InvalidField(f"{field}.delay", str(error)) from None
+    if delay_ms > longest_delay_ms:
+        raise InvalidField(f"{field}.delay", "expected a delay that ends before anything may be due (Producer.HorizonDays)")
     return Callback(asked.url, set_or_none(asked.method) or "POST", headers, retry, delay_ms, set_or_none(asked.deadline_ms))

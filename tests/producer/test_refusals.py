@@ -110,6 +110,13 @@ async def test_an_echo_of_another_shape_is_refused(
     await refused(api, redis, prefix, "/echoAtTime", 422, field, says, data=json.dumps(content).encode())
 
 
+async def test_a_header_is_named_whatever_stands_beside_it(api: Api, redis: Redis, prefix: str) -> None:
+    """Also what could not be read, had anybody to."""
+    data = b'{"topic": "work", "body": 1e400, "headers": {"A": "b", "B": "c\\n", "C": 1e400}}'
+
+    await refused(api, redis, prefix, "/messages", 422, "headers.B", "control characters", data=data)
+
+
 async def test_a_number_beyond_every_number_is_refused(api: Api, redis: Redis, prefix: str) -> None:
     """``1e400`` is JSON, but no time."""
     await refused(api, redis, prefix, "/echoAtTime", 422, "time", "", data=b'{"time": 1e400, "message": "m"}')
