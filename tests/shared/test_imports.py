@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,35 @@ def test_the_client_imports_nothing_of_the_service() -> None:
     roots = {name.partition(".")[0] for file in sources("client") for name in imported(file)}
 
     assert roots - sys.stdlib_module_names == {"client", "httpx2", "msgspec"}
+
+
+def installed_with(names: set[str]) -> set[str]:
+    """These packages and what they bring along, by the metadata of what is installed; without their extras."""
+    found, left = set[str](), {_plain(name) for name in names}
+    while left:
+        name = left.pop()
+        found.add(name)
+        required = [one for one in metadata.requires(name) or [] if "extra ==" not in one]
+        wanted = {_plain(re.split(r"[^\w.-]", one)[0]) for one in required}
+        left |= {one for one in wanted - found if any(metadata.Distribution.discover(name=one))}
+    return found
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_image_has_every_package_that_the_services_import() -> None:
+    """It is made of the first part of requirements.txt: a package that only the tests install is missing there."""
+    service, marker, _ = (ROOT / "requirements.txt").read_text(encoding="utf-8").partition("# Tests and checks")
+    assert marker
+    pinned = installed_with(set(re.findall(r"^([\w.-]+)==", service, re.MULTILINE)))
+    roots = {name.partition(".")[0] for file in sources(*SERVICES, "shared", "cli") for name in imported(file)}
+    of_module = metadata.packages_distributions()
+
+    outside = roots - sys.stdlib_module_names - set(PACKAGES) - {"client"}
+    assert "aiohttp" in outside
+    assert {root for root in outside if not {_plain(one) for one in of_module.get(root, [])} & pinned} == set()
 
 
 def test_only_the_store_imports_redis() -> None:
