@@ -79,6 +79,8 @@ class Publishing:
             if not taken:
                 return
             await self._publish(taken)
+            if all(len(batch.events) < MOST_AT_ONCE for _, batch in taken):
+                return
 
     async def _publish(self, taken: list[tuple[Partition, Batch]]) -> None:
         pipeline = self._client.pipeline(transaction=False)

@@ -144,7 +144,7 @@ async def test_a_key_is_sent_and_its_scope_holds(kind: str, keyed: Api, ring: Ke
         assert (await failure(reader, NotFound, "get", NONE)).status == 404
 
         async def told() -> bool:
-            return [topic.topic for topic in (await reader.call("health")).topics] == ["echo", "work"]
+            return [topic.topic for topic in (await reader.call("health")).topics] == ["echo", "webhook", "work"]
 
         await eventually(told)  # it has asked Redis by then
 

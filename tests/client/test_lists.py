@@ -84,7 +84,7 @@ async def test_topics_are_looked_at_paused_and_resumed(face: Face) -> None:
     """What lies where, and whether it is paused."""
     await scheduled(face, 2)
 
-    assert [one.topic for one in (await face.call("list_topics")).items] == ["echo", "work"]
+    assert [one.topic for one in (await face.call("list_topics")).items] == ["echo", "webhook", "work"]
     assert (await face.call("pause_topic", "work")).paused is True
     found = await face.call("get_topic", "work")
     assert (found.scheduled, found.overdue, found.next_due_at, found.paused) == (2, 0, AT, True)

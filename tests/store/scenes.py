@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from shared.record import NO_OPTIONS, Options
 from shared.settings import LimitSettings, RetentionSettings
-from shared.store import accept, dead_letters, due, firing, flow, following, messages, rates, schedules, scripts
+from shared.store import accept, dead_letters, due, firing, flow, following, messages, rates, schedules, scripts, webhook_fields
 from shared.store.chunks import Draft
 from shared.store.flow import Limit as FlowLimit
 from shared.store.partition import Store
@@ -407,6 +407,13 @@ _OTHER_STREAMS = frozenset({"stream:alpha:high", "stream:alpha:low"})
 _DUES, _STREAMS = _OTHER_DUES | {"due:alpha"}, _OTHER_STREAMS | {"stream:alpha:normal"}
 _OVER = frozenset({"finished", "dead", "dead:records"})
 
+
+async def _put_webhook(stage: Stage) -> Scene:
+    await webhook_fields.put(stage.store, "a", b"", b"1")
+    call = await stage.call_of(lambda store: webhook_fields.put(store, "a", b"1", b"2"))
+    return _scene(call, [b"put"], [b"put"], {})
+
+
 PLAYS = {
     "schedule": Play(scripts.SCHEDULE, _schedule(), "SET", summary=_first),
     "schedule labelled": Play(scripts.SCHEDULE, _schedule(_LABELLED), "SET", summary=_first),
@@ -446,6 +453,7 @@ PLAYS = {
     "flow_keys": Play(scripts.FLOW_KEYS, _flow_keys, summary=len),
     "tidy": Play(scripts.TIDY, _tidy, "ZREM", summary=_second),
     "tidy ordered": Play(scripts.TIDY, _tidy_ordered, "ZREM", summary=_second),
+    "put_webhook": Play(scripts.PUT_WEBHOOK, _put_webhook, "HSET"),
     "tally": Play(scripts.TALLY, _tally, "HSET"),
     "rate": Play(scripts.RATE, _rate, summary=_room),
 }

@@ -1,4 +1,4 @@
-"""limit.lua and reset_rate.lua, through the functions of ``flow`` that set what a flow key may do."""
+"""limit.lua, through the functions of ``flow`` that set what a flow key may do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from shared.settings import LimitSettings
 from shared.store import flow
 from shared.store.flow import FlowKey, Limit
 from tests.store.flowing import Flowing
-from tests.store.stage import HOUR_MS, Stage, dump
+from tests.store.stage import Stage, dump
 
 pytestmark = pytest.mark.leaves("flow:", "due:", "stream:", "index")
 
@@ -113,18 +113,3 @@ async def test_what_is_offered_again_writes_nothing_and_wakes_nobody(stage: Stag
     await flow.offer_limit(stage.store, "alpha", "a", Limit(0, 1_000, 1))
 
     assert await dump(stage.client, stage.store.settings.redis.key_prefix) == before
-
-
-async def test_a_rate_that_is_reset_begins_a_new_period(stage: Stage) -> None:
-    """For that key alone; who waits for it goes on at once."""
-    flowing = Flowing(stage, key=LimitSettings(rate=2, period_ms=HOUR_MS))
-    ids = [*await flowing.add("a", 5), *await flowing.add("ab", 3)]
-    await flowing.admit()
-    assert set(await flowing.ready()) == {*ids[:2], *ids[5:7]}
-
-    await flow.reset_rate(stage.store, "alpha", "a")
-
-    assert (await flow.get(stage.store, "alpha", "a")).recent == 0
-    assert (await flow.get(stage.store, "alpha", "ab")).recent == 2
-    assert (await flowing.admit()).moved == 2
-    assert set(await flowing.ready()) == {*ids[:4], *ids[5:7]}
