@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 OPENS_AFTER = 5
 FIRST_OPEN_S, LONGEST_OPEN_S = 1.0, 30.0
 FULL_S = 0.1
 """How long to wait, about, where a host has as many requests under way as it may."""
 MOST_HOSTS = 10_000
+State = Literal["unknown", "healthy", "failing", "open", "tried"]
+"""``open``: nothing is sent to it; ``tried``: nothing but one request, which is under way."""
 
 
 @dataclass(slots=True)
@@ -73,6 +76,13 @@ class Breakers:
             host.under_way -= 1
             self._ended(host, has_answer=place.has_answer, was_probe=probes)
 
+    def state_of(self, name: str) -> State:
+        """For logs: asking remembers no host."""
+        host = self._hosts.get(name, Host())
+        if host.open_s:
+            return "tried" if host.probes else "open"
+        return self._known(host)
+
     def _host(self, name: str) -> Host:
         host = self._hosts.get(name)
         if host is None:
@@ -93,12 +103,12 @@ class Breakers:
         left_s = host.opens_until_s - self._clock()
         if host.open_s and (host.probes or left_s > 0):
             return max(left_s, FULL_S) + random.uniform(0, host.open_s / 2)  # noqa: S311 - spreads those that wait
-        if host.under_way >= max(1, self._most[self._state(host)]):
+        if host.under_way >= max(1, self._most[self._known(host)]):
             return FULL_S * random.uniform(0.5, 2.5)  # noqa: S311 - the same
         return None
 
     @staticmethod
-    def _state(host: Host) -> str:
+    def _known(host: Host) -> Literal["unknown", "healthy", "failing"]:
         if host.failures:
             return "failing"
         return "healthy" if host.has_answered else "unknown"
@@ -111,6 +121,7 @@ class Breakers:
             host.failures, host.open_s, host.opens_until_s = 0, 0.0, 0.0
             return
         host.failures += 1
-        if was_probe or (host.failures >= OPENS_AFTER and not host.open_s):
+        failed_again = was_probe and host.open_s > 0  # not where another's answer closed it meanwhile
+        if failed_again or (host.failures >= OPENS_AFTER and not host.open_s):
             host.open_s = min(LONGEST_OPEN_S, host.open_s * 2 or FIRST_OPEN_S)
             host.opens_until_s = self._clock() + host.open_s
