@@ -18,6 +18,8 @@ class Retry(Exception):
 
     after_ms: int | None = None
     counts: bool = True
+    holds_back: bool = False
+    """Whether it was not tried at all, and is as if it had not been read: it is no retry, of whatever kind."""
     free_ms: int = DAY_MS
     """How long after the first retry of the message that did not count others do not count either."""
     response: Response | None = None

@@ -26,6 +26,8 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
     if isinstance(error, Dead):
         return _dead(delivery, _bounded(describe(error), ERROR_BYTES), failure)
     asked_ms = error.wanted_ms if isinstance(error, Retry) else None
+    if asked_ms is not None and isinstance(error, Retry) and error.holds_back:
+        return _retry(delivery, None, asked_ms)
     if asked_ms is not None and _may_defer(delivery, error, ended_ms):
         return msgspec.structs.replace(  # not an attempt, so not an error of one either
             _retry(delivery, None, asked_ms),
@@ -34,7 +36,9 @@ def verdict(delivery: Delivery, error: BaseException | None, ended_ms: int, work
         )
     if delivery.attempt >= delivery.policy.max_attempts:
         return _dead(delivery, f"all {delivery.attempt} attempts failed", failure)
-    delay_ms = delivery.policy.backoff.delay_ms(delivery.attempt) if asked_ms is None else asked_ms
+    by_policy_ms = delivery.policy.backoff.delay_ms(delivery.attempt)
+    asked_to_count = isinstance(error, Retry) and error.counts
+    delay_ms = by_policy_ms if asked_ms is None else asked_ms if asked_to_count else max(asked_ms, by_policy_ms)
     return _retry(delivery, msgspec.structs.replace(failure, delay_ms=delay_ms), delay_ms)
 
 

@@ -1,4 +1,4 @@
-"""A circuit breaker for each host, and the share of places that it may hold: so that a dead host does not take those of others.
+"""A circuit breaker for each host, and the share of places that it may hold: a dead host does not take those of others.
 
 A host that answers, whatever the status, is healthy. Five failures in a row open its circuit: nothing is sent to it for a second,
 then one request tries it; while that fails, the time doubles, up to half a minute. Of one process; used in one event loop.
@@ -41,11 +41,13 @@ class Host:
 class Place:
     """One request's place. Without ``answered`` its end counts as a failure."""
 
-    __slots__ = ("has_answer", "wait_s")
+    __slots__ = ("has_answer", "is_full", "wait_s")
 
-    def __init__(self, wait_s: float | None) -> None:
+    def __init__(self, wait_s: float | None, *, is_full: bool) -> None:
         self.wait_s = wait_s
         """How long to wait before asking again; ``None``: the request may go."""
+        self.is_full = is_full
+        """Whether it waits for others to the same host, and not for the host to answer."""
         self.has_answer = False
 
     def answered(self) -> None:
@@ -56,7 +58,7 @@ class Breakers:
     def __init__(self, concurrency: int, clock: Callable[[], float] = time.monotonic) -> None:
         """``concurrency``: requests under way to all hosts together."""
         self._clock = clock
-        self._most = {"healthy": concurrency * 3 // 4, "unknown": concurrency // 4, "failing": concurrency // 20}
+        self._most = {"healthy": concurrency, "unknown": concurrency // 4, "failing": concurrency // 20}
         self._hosts: OrderedDict[str, Host] = OrderedDict()
 
     @contextmanager
@@ -64,7 +66,8 @@ class Breakers:
         """A place for one request, given back at the end, however it ends."""
         host = self._host(name)
         probes = host.open_s > 0
-        place = Place(self._wait_s(host))
+        wait_s = self._wait_s(host)
+        place = Place(wait_s, is_full=wait_s is not None and not probes)
         if place.wait_s is not None:
             yield place
             return

@@ -108,13 +108,12 @@ class Sender:
         url = _url_of(webhook.url)
         with self._breakers.place(f"{url.scheme}://{url.host}:{url.port}") as place:
             if place.wait_s is not None:
-                raise Undelivered(
-                    f"{url.host} does not answer: waiting until it does",
-                    after_ms=max(1, round(place.wait_s * 1000)),
-                    counts=False,
-                    free_ms=FREE_MS,
-                )
-            answer = await self._request(webhook.method, url, message.body, _headers(message, str(url), keys))
+                raise _waits(url.host or "", max(1, round(place.wait_s * 1000)), is_full=place.is_full)
+            try:
+                answer = await self._request(webhook.method, url, message.body, _headers(message, str(url), keys))
+            except Dead:  # nothing was sent, which says nothing of the host
+                place.answered()
+                raise
             place.answered()
         return _outcome(answer, message.started_ms)
 
@@ -197,6 +196,15 @@ def _told(settlement: Settlement) -> tuple[Response | None, str]:
         return None, ""
     attempt = _attempt.decode(settlement.text)
     return attempt.response, attempt.error
+
+
+def _waits(host: str, after_ms: int, *, is_full: bool) -> Undelivered:
+    """For others to the host, at no cost, however long; or until the host answers, for a while at no cost."""
+    if is_full:
+        waits = Undelivered(f"{host} has as many requests under way as it may", after_ms=after_ms, counts=False)
+        waits.holds_back = True
+        return waits
+    return Undelivered(f"{host} does not answer: waiting until it does", after_ms=after_ms, counts=False, free_ms=FREE_MS)
 
 
 def _outcome(answer: Answer, now_ms: int) -> Response:

@@ -158,14 +158,24 @@ def test_a_retry_that_does_not_count_spends_no_attempt() -> None:
     assert settlement.text == "", "put off is no error, and must not push real ones out"
 
 
+def test_what_was_not_tried_goes_back_as_it_was() -> None:
+    """No number bounds how often: nothing was spent."""
+    held_back = Retry(5, counts=False)
+    held_back.holds_back = True
+
+    again = verdict(make_delivery(deferrals=MAX_DEFERRALS, attempts=4), held_back, ENDED_MS, "w")
+
+    assert (again.outcome, again.number, again.attempts, again.deferrals, again.text) == ("retry", 5, 4, MAX_DEFERRALS, "")
+
+
 def test_a_retry_that_does_not_count_is_bounded_by_number() -> None:
-    """After so many of them, the next one counts like any other."""
+    """After so many of them, the next one counts like any other, and waits no less than the policy says."""
     last_free = verdict(make_delivery(deferrals=MAX_DEFERRALS - 1), Retry(5, counts=False), ENDED_MS, "w")
     counted = verdict(make_delivery(deferrals=MAX_DEFERRALS), Retry(5, counts=False), ENDED_MS, "w")
     buried = verdict(make_delivery(deferrals=MAX_DEFERRALS, attempts=4), Retry(5, counts=False), ENDED_MS, "w")
 
     assert (last_free.attempts, last_free.deferrals) == (0, MAX_DEFERRALS)
-    assert (counted.outcome, counted.number, counted.attempts, counted.deferrals) == ("retry", 5, 1, MAX_DEFERRALS)
+    assert (counted.outcome, counted.number, counted.attempts, counted.deferrals) == ("retry", 1_000, 1, MAX_DEFERRALS)
     assert buried.outcome == "dead"
 
 

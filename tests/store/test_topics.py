@@ -23,7 +23,7 @@ async def test_a_configured_topic_is_there_also_when_it_is_empty(stage: Stage) -
     """The built-in topic counts nothing, and is not absent."""
     found = await depths(stage.store)
 
-    assert found == [TopicDepth("echo", 0, 0, 0, configured=True)]
+    assert found == [TopicDepth(name, 0, 0, 0, configured=True) for name in ("echo", "webhook")]
 
 
 async def test_a_message_is_counted_where_it_lies(stage: Stage) -> None:
@@ -49,7 +49,7 @@ async def test_a_topic_that_left_the_settings_is_named_while_it_has_messages(sta
 
     found = await depths(stage.store)
 
-    assert [(one.topic, one.configured) for one in found] == [("beta", False), ("echo", True)]
+    assert [(one.topic, one.configured) for one in found] == [("beta", False), ("echo", True), ("webhook", True)]
     assert await stage.client.smembers(stage.keys.topics) >= {b"alpha", b"beta"}
 
 

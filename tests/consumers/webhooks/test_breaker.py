@@ -150,8 +150,8 @@ def test_the_state_of_a_host_is_told_and_asking_remembers_nothing(breakers: Brea
 
 
 def test_a_host_holds_its_share_of_the_places_and_no_more(breakers: Breakers) -> None:
-    """A quarter before it has ever answered, three quarters once it has, a twentieth after a failure."""
-    for before, share in ((None, 10), (True, 30), (False, 2)):
+    """A quarter before it has ever answered, all once it has, a twentieth after a failure."""
+    for before, share in ((None, 10), (True, 40), (False, 2)):
         if before is not None:
             assert _try(breakers, answered=before) is None
         with ExitStack() as stack:
@@ -159,6 +159,7 @@ def test_a_host_holds_its_share_of_the_places_and_no_more(breakers: Breakers) ->
             assert [one.wait_s for one in held] == [None] * share
             over = _hold(breakers, stack, "a")
             assert over.wait_s is not None
+            assert over.is_full
             assert 0.05 <= over.wait_s <= 0.25
             for one in held:
                 one.answered()

@@ -229,6 +229,7 @@ async def test_a_host_that_does_not_answer_is_left_alone_for_a_while(sender: Sen
         await sender.deliver(_message(dead))
 
     assert not waits.value.counts
+    assert not waits.value.holds_back
     assert waits.value.wanted_ms is not None
     assert isinstance(await sender.deliver(_message(receiver.url())), Response)
 
@@ -262,3 +263,36 @@ async def test_before_the_signing_keys_are_known_messages_wait(sender: Sender, k
         await sender.deliver(_message(receiver.url()))
 
     assert (waits.value.counts, receiver.requests) == (False, [])
+
+
+async def test_what_waits_for_others_to_its_host_is_held_back_at_no_cost(known: Known, receiver: Receiver) -> None:
+    """However often: it was not tried. A host that answers may have all the places."""
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.StreamResponse:
+        began.set()
+        await go_on.wait()
+        return web.Response()
+
+    sender, receiver.answer = Sender(replace(SETTINGS, concurrency=4, read_timeout_ms=10_000), known), slow
+    first = asyncio.create_task(sender.deliver(_message(receiver.url())))
+    await began.wait()
+
+    with pytest.raises(Undelivered, match="as many requests under way as it may") as waits:
+        await sender.deliver(_message(receiver.url()))
+    assert (waits.value.holds_back, waits.value.counts) == (True, False)
+
+    go_on.set()
+    await first
+    assert isinstance(await sender.deliver(_message(receiver.url())), Response)
+    await sender.close()
+
+
+async def test_a_refused_address_is_no_failure_of_its_host(known: Known, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message to it is a dead letter at once: none waits for the host to answer."""
+    closed = Sender(replace(SETTINGS, allowed_networks=("10.0.0.0/8",)), known)
+    monkeypatch.setattr(closed._targets, "check", lambda _: None)  # as of a name
+    for _ in range(8):
+        with pytest.raises(Dead, match="public"):
+            await closed.deliver(_message(f"http://127.0.0.1:{unused_port()}/"))
+    await closed.close()
