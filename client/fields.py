@@ -18,6 +18,8 @@ Durability = Literal["memory", "fsync", "replica"]
 Priority = Literal["high", "normal", "low"]
 
 _MICROSECOND = timedelta(microseconds=1)
+_NESTED = frozenset({"message", "callback", "failure_callback"})
+"""Fields with fields of their own that have Python values."""
 
 
 class RetryOptions(TypedDict, total=False):
@@ -38,11 +40,11 @@ class Callback(TypedDict, total=False):
     """Where to tell what became of a webhook."""
 
     url: Required[str]
-    method: str
-    headers: Mapping[str, str]
-    retry: RetryOptions
-    delay: Duration
-    deadline_ms: int
+    method: str | None
+    headers: Mapping[str, str] | None
+    retry: RetryOptions | None
+    delay: Duration | None
+    deadline_ms: int | None
 
 
 class ContentFields(TypedDict, total=False):
@@ -197,7 +199,7 @@ def as_json(fields: Mapping[str, object], *, keep_none: bool = False) -> dict[st
     for name, value in fields.items():
         if name == "body":
             found["body_base64" if isinstance(value, bytes | bytearray | memoryview) else "body"] = value
-        elif isinstance(value, Mapping) and name == "message":  # of an echo it is a text
+        elif isinstance(value, Mapping) and name in _NESTED:  # the message of an echo is a text
             found[name] = as_json(value)
         elif keep_none or value is not None:
             found[name] = _plain(name, value)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from client import Attempt, Cancelled, EchoAccepted, Preview, PreviewedAttempt, RetryPolicy
+from client import Attempt, CallbackOf, Cancelled, EchoAccepted, Preview, PreviewedAttempt, RetryPolicy
 from tests.client.faces import Face
 from tests.producer.api import Api
 from tests.producer.stages import Stages
@@ -38,6 +38,29 @@ async def test_a_message_is_scheduled_with_every_field(face: Face) -> None:
     assert (kept.flow_key, kept.ordered, kept.attempts, kept.errors) == ("k", True, 0, ())
     assert kept.created_at.tzinfo is not None
     assert kept.etag.startswith('"')
+
+
+@pytest.mark.leaves("due", "idempotency", "log")
+async def test_a_webhook_is_scheduled_with_every_field(face: Face) -> None:
+    """Who is told of it as well, with durations in any form; what is ``None`` is not asked for."""
+    told: dict[str, Any] = {
+        "url": "https://example.com/done",
+        "method": "PUT",
+        "headers": {"X": "y"},
+        "retry": {"max_attempts": 2},
+        "deadline_ms": 5,
+    }
+    asked = {"callback": {**told, "delay": timedelta(seconds=90)}, "failure_callback": {"url": told["url"], "delay": None}}
+
+    made = await face.call("schedule", "webhook", url="https://example.com/hook", method="PATCH", deliver_at=AT, **asked)
+    plain = await face.call("schedule", "webhook", url="https://example.com/hook", method=None, callback=None, deliver_at=AT)
+
+    kept, other = await face.call("get", made.id), await face.call("get", plain.id)
+    retry = RetryPolicy(max_attempts=2)
+    assert (kept.url, kept.method) == ("https://example.com/hook", "PATCH")
+    assert kept.callback == CallbackOf(**{**told, "retry": retry, "delay": "1m30s"})
+    assert kept.failure_callback == CallbackOf(url=told["url"], method="POST")
+    assert (other.url, other.method, other.callback, other.failure_callback) == (kept.url, "POST", None, None)
 
 
 @pytest.mark.parametrize("when", [AT, AT.isoformat(), AT.timestamp(), int(AT.timestamp() * 1000)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from client import Conflict, NotFound, RetryPolicy, Run, ScheduleDeleted, ScheduledMessage
+from client import CallbackOf, Conflict, NotFound, RetryPolicy, Run, ScheduleDeleted, ScheduledMessage
 from tests.client.faces import Face
 
 pytestmark = pytest.mark.leaves("schedule", "due")
@@ -39,6 +39,17 @@ async def test_a_schedule_is_made_with_every_field(face: Face) -> None:
     )  # fmt: skip
     assert [run.at_local.isoformat() for run in kept.next_runs[:2]] == ["2035-03-24T02:30:00+01:00", "2035-03-25T03:00:00+02:00"]
     assert (kept.next_run, kept.past_runs, kept.etag) == (made.next_run, (), made.etag)
+
+
+async def test_a_schedule_of_webhooks_shows_where_they_go(face: Face) -> None:
+    """And who is told of them; what it shows may be given again."""
+    message: dict[str, Any] = {"topic": "webhook", "url": "https://example.com/hook", "method": "PUT",
+               "callback": {"url": "https://example.com/done", "delay": timedelta(minutes=1)}}  # fmt: skip
+
+    made = await face.call("create_schedule", "hooks", every="1d", message=message)
+
+    callback = CallbackOf(url="https://example.com/done", method="POST", delay="1m")
+    assert made.message == ScheduledMessage(topic="webhook", body="", url=message["url"], method="PUT", callback=callback)
 
 
 async def test_without_an_id_one_is_made_up_and_the_key_finds_it_again(face: Face) -> None:

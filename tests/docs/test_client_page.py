@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "client.md"
 _PRINTS = re.compile(r"print\(.*\)  # (.+)$", re.MULTILINE)
 
 
-@pytest.mark.leaves("due", "idempotency", "finished", "schedule")
+@pytest.mark.leaves("due", "idempotency", "finished", "schedule", "log")
 async def test_every_block_does_what_the_page_shows(
     open_api: OpenApi, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

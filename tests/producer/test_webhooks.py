@@ -17,8 +17,6 @@ from tests.producer.qstash.webhooks import Webhooks
 from tests.shared.ssrf_notations import LOOPBACK, METADATA, PORTS
 from tests.store.stage import open_stage
 
-pytestmark = pytest.mark.leaves("log")
-
 URL = "https://example.com/hook?a=b#c"
 CALLBACK: dict[str, Any] = {
     "url": "https://example.com/done", "method": "PUT", "headers": {"X-Tenant": "seven"}, "retry": {"max_attempts": 2},
@@ -39,7 +37,7 @@ def only(message: dict[str, Any]) -> dict[str, Any]:
     return {name: message[name] for name in SHOWN if name in message}
 
 
-@pytest.mark.leaves("due")
+@pytest.mark.leaves("due", "log")
 async def test_a_webhook_is_kept_and_shown_as_it_was_given(api: Api, redis: Redis, prefix: str) -> None:
     """With every field; what is kept is what a worker reads."""
     made = await api.accepted("/messages", {**WHOLE, "delay": "1h"})
@@ -58,7 +56,7 @@ async def test_a_webhook_is_kept_and_shown_as_it_was_given(api: Api, redis: Redi
     assert (record.body, record.content_type) == (b'{"a": 1}', "application/vnd.a+json")
 
 
-@pytest.mark.leaves("due")
+@pytest.mark.leaves("due", "log")
 async def test_a_url_is_enough(api: Api) -> None:
     """POST without a body, and nobody is told of it."""
     made = await api.accepted("/messages", {"topic": "webhook", "url": URL, "delay": "1h"})
@@ -68,7 +66,7 @@ async def test_a_url_is_enough(api: Api) -> None:
     assert shown["body"] == ""
 
 
-@pytest.mark.leaves("due")
+@pytest.mark.leaves("due", "log")
 async def test_a_batch_of_webhooks_and_others_is_accepted(api: Api) -> None:
     """As a list, and as lines."""
     both = [{**WHOLE, "delay": "1h"}, {"topic": "work", "delay": "1h"}]
@@ -81,7 +79,7 @@ async def test_a_batch_of_webhooks_and_others_is_accepted(api: Api) -> None:
         assert [only(await api.message(one)) for one in made["ids"]] == [SHOWN, {}]
 
 
-@pytest.mark.leaves("schedule", "due")
+@pytest.mark.leaves("schedule", "due", "log")
 async def test_a_schedule_delivers_to_a_url(api: Api) -> None:
     """Its template shows what was given, and may be sent again as it is shown; its messages go there."""
     made = await api.post("/schedules", {"id": "nightly", "every": "1d", "message": WHOLE})
@@ -96,7 +94,7 @@ async def test_a_schedule_delivers_to_a_url(api: Api) -> None:
     assert only(await api.message(run.json["message_id"])) == SHOWN
 
 
-@pytest.mark.leaves("due", "index")
+@pytest.mark.leaves("due", "index", "log")
 async def test_a_change_leaves_where_it_goes(api: Api) -> None:
     """Another time and another body go to the same URL, and the same ones are told."""
     made = await api.accepted("/messages", {**WHOLE, "delay": "1h"})
@@ -107,7 +105,7 @@ async def test_a_change_leaves_where_it_goes(api: Api) -> None:
     assert_problem(await api.call("PATCH", f"/messages/{made['id']}", {"url": URL}), 422, "url", says="no such field")
 
 
-@pytest.mark.leaves("due", "stream", "errors", "index")
+@pytest.mark.leaves("due", "stream", "errors", "index", "log")
 async def test_a_replay_leaves_where_it_goes(api: Api, settings: Settings) -> None:
     """The dead letter shows it, and so does the message that it becomes again."""
     webhook = Webhook(url=URL, method="DELETE", callback=Callback("https://example.com/done"))
@@ -185,7 +183,7 @@ async def test_what_cannot_be_sent_is_refused_by_its_field(
     assert await stored(redis, prefix) == {}
 
 
-@pytest.mark.leaves("due")
+@pytest.mark.leaves("due", "log")
 async def test_the_settings_open_networks_ports_and_schemes(open_api: OpenApi, settings: Settings) -> None:
     """What they name is taken, for callbacks as well; their neighbours are not."""
     opened = WebhooksSettings(allowed_networks=("10.1.0.0/16",), allowed_ports=("9000-9001",), allowed_schemes=("http",))
@@ -198,7 +196,7 @@ async def test_the_settings_open_networks_ports_and_schemes(open_api: OpenApi, s
         assert_problem(await api.post("/messages", {"topic": "webhook", "url": url}), 422, "url")
 
 
-@pytest.mark.leaves("due", "idempotency")
+@pytest.mark.leaves("due", "idempotency", "log")
 async def test_a_key_stands_for_one_url(api: Api) -> None:
     """The same content elsewhere is another message."""
     headers = {"Idempotency-Key": "order-17"}
