@@ -21,6 +21,8 @@ HIGHEST_PORT = 65_535
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f-\xa0\\\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
 _AUTHORITY = re.compile(r"(\[(?P<bracketed>[^\[\]]*)\]|(?P<name>[^\[\]:]*))(:(?P<port>[0-9]*))?")
+_JOINERS = "\u200c\u200d"
+"""Names in some scripts have them (RFC 5892)."""
 _NAME = re.compile(
     r"(?=.{1,253}$)([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?\.)*[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?\.?"
 )
@@ -96,6 +98,8 @@ def _plain(host: str) -> str:
     host = unicodedata.normalize("NFKC", host).replace("\u3002", ".").lower()
     if host.isascii():
         return host
+    if any(unicodedata.category(one) == "Cf" and one not in _JOINERS for one in host):
+        raise ValueError(NO_HOST)  # nobody sees them: some programs leave them out, and others refuse them
     if host.rstrip(".").rpartition(".")[2].isdecimal():
         raise ValueError(NO_HOST)  # digits of another script: some programs take them for those of ASCII
     try:

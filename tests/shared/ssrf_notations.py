@@ -68,7 +68,7 @@ MALFORMED = (
     "http://8.8.8.8%eth0/", "http://[2606:4700:4700::1111%25eth0]/", "http://[v1.a]/", "http://[8.8.8.8]/", "http://[example.com]/",
     "http://[2606:4700:4700::1111].example.com/", "http://[2606:4700:4700::1111]x/", "http://a[2606:4700:4700::1111]/",
     "http://example.com:80:80/", "http://example.com/\u3000", "http://exa\u2003mple.com/", "http://evil$google.com/",
-    "http://\ud800.example/",
+    "http://\ud800.example/", "http://exa\u00admple.com/", "http://exa\u200bmple.com/", "http://exa\ufeffmple.com/",
 )  # fmt: skip
 REFUSED = (*LOOPBACK, *PRIVATE, *METADATA, *SPECIAL, *PORTS, *SCHEMES, *MALFORMED)
 NAMES = {
