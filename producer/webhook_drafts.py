@@ -65,5 +65,5 @@ def _callback(field: str, asked: CallbackIn | UnsetType, targets: Targets, longe
     except ValueError as error:
         raise InvalidField(f"{field}.delay", str(error)) from None
     if delay_ms > longest_delay_ms:
-        raise InvalidField(f"{field}.delay", "expected a delay that ends before anything may be due (Producer.HorizonDays)")
+        raise InvalidField(f"{field}.delay", "expected no more than may be scheduled ahead (Producer.HorizonDays)")
     return Callback(asked.url, set_or_none(asked.method) or "POST", headers, retry, delay_ms, set_or_none(asked.deadline_ms))
