@@ -119,8 +119,8 @@ async def _entries(partition: Partition, before: tuple[Place, int] | None) -> li
     end = "+"
     if before is not None:
         (at_ms, number), other = before
-        # In one that comes after the other, an entry of the same id was not told of yet.
-        end = f"{at_ms}-{number}" if partition.number < other else f"({at_ms}-{number}"
+        # Of those of one id, the partitions come in their order: what lies after the last one shown was not shown yet.
+        end = f"{at_ms}-{number}" if partition.number > other else f"({at_ms}-{number}"
     with outages():
         rows = await partition.client.execute_command("XREVRANGE", partition.keys.log, end, "-", "COUNT", MOST_LOOKED_AT)
     return [_Entry(_place(entry_id), partition.number, _event(fields)) for entry_id, fields in rows]

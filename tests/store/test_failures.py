@@ -20,7 +20,9 @@ from tests.store.scenes import PLAYS, Play, Scene
 from tests.store.stage import Stage, contents, dump, open_stage
 from tests.support.keys import delete_keys
 
-pytestmark = pytest.mark.leaves("due:", "index", "stream:", "errors:", "dead", "idempotency:", "schedule", "flow:", "labels")
+pytestmark = pytest.mark.leaves(
+    "due:", "index", "stream:", "errors:", "dead", "idempotency:", "schedule", "flow:", "labels", "webhooks"
+)
 
 every_play = pytest.mark.parametrize("name", PLAYS)
 every_writing_play = pytest.mark.parametrize("name", [name for name, play in PLAYS.items() if play.first_write])
@@ -155,7 +157,7 @@ async def test_a_script_begins_with_the_write_that_may_fail(stage: Stage, redis:
 async def refused_when_full(redis: Client, play: Play) -> bool:
     """What accepts; and before Redis 7, whose XGROUP counts as a command that needs memory, what leaves a group."""
     before_7 = int((await redis.info("server"))["redis_version"].split(".")[0]) < 7
-    accepting = {scripts.SCHEDULE, scripts.PUT_SCHEDULE, scripts.FIRE, scripts.TALLY}
+    accepting = {scripts.SCHEDULE, scripts.PUT_SCHEDULE, scripts.FIRE, scripts.TALLY, scripts.PUT_WEBHOOK}
     return play.script in accepting or (play.script is scripts.LEAVE and before_7)
 
 

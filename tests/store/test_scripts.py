@@ -107,7 +107,7 @@ def test_the_header_tells_keys_arguments_and_answers(script: Script) -> None:
     assert re.search(r"^-- Returns ", header, re.MULTILINE)
 
 
-@pytest.mark.leaves("due:", "index", "stream:", "errors:", "dead", "schedule", "finished", "flow:", "labels")
+@pytest.mark.leaves("due:", "index", "stream:", "errors:", "dead", "schedule", "finished", "flow:", "labels", "webhooks")
 @pytest.mark.parametrize("name", PLAYS)
 async def test_all_keys_of_a_call_lie_under_one_hash_tag(stage: Stage, name: str) -> None:
     """A Redis Cluster runs each script on one node."""
@@ -129,7 +129,9 @@ async def narrow(server_url: str, redis: Client, prefix: str) -> AsyncIterator[R
     await redis.acl_deluser(prefix)
 
 
-@pytest.mark.leaves("due:", "index", "stream:", "errors:", "dead", "idempotency:", "schedule", "finished", "flow:", "labels")
+@pytest.mark.leaves(
+    "due:", "index", "stream:", "errors:", "dead", "idempotency:", "schedule", "finished", "flow:", "labels", "webhooks"
+)
 @pytest.mark.parametrize("name", PLAYS)
 async def test_a_script_touches_no_key_that_it_does_not_declare(
     stage: Stage, redis: Client, narrow: Client, prefix: str, name: str
