@@ -281,8 +281,15 @@ class Runner:
 def _followed(delivery: Delivery, settlement: Settlement, ended_ms: int) -> Settlement:
     """With the messages that this end makes."""
     follows = delivery.handler.follows
-    new = follows(delivery, settlement, ended_ms) if follows else ()
-    return msgspec.structs.replace(settlement, follows=new) if new else settlement
+    if follows is None:
+        return settlement
+    try:
+        new = follows(delivery, settlement, ended_ms)
+    except Exception:  # noqa: BLE001 - the end of a delivery is told, whatever is wrong with what it makes
+        logger.exception("what the end of a delivery makes cannot be told", id=delivery.record.id, topic=delivery.topic)
+        return settlement
+    size_bytes = settlement.record_bytes + sum(len(one.record) for one in new)
+    return msgspec.structs.replace(settlement, follows=new, record_bytes=size_bytes) if new else settlement
 
 
 def _id_in(entry: Entry) -> str:

@@ -6,17 +6,22 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import msgspec
 import pytest
 
+from consumers.delivery import Delivery
 from consumers.message import Message
 from consumers.outcomes import Dead, Retry
 from consumers.runner import TooManyAbandoned
 from consumers.worker import Worker
 from shared.ids import make_id
-from shared.record import Options, RetryOptions
+from shared.record import Options, RetryOptions, decode_record
 from shared.settings import Settings
+from shared.store.chunks import Draft
+from shared.store.entries import Follow, Settlement
+from shared.store.following import follow
 from shared.store.messages import cancel
 from tests.consumers.conftest import MakeWorker, Own
 from tests.consumers.flow import Flow
@@ -50,6 +55,16 @@ class Log:
 @pytest.fixture
 def log() -> Log:
     return Log()
+
+
+def _one_more(delivery: Delivery, settlement: Settlement, ended_ms: int) -> tuple[Follow, ...]:
+    """A message of another topic, whatever the end."""
+    body = f"{settlement.outcome} {delivery.record.id}".encode()
+    return (follow(Draft("beta", "text", body), delivery.partition, ended_ms),)
+
+
+def _wrong(delivery: Delivery, settlement: Settlement, ended_ms: int) -> tuple[Follow, ...]:
+    raise ValueError(f"{delivery} {settlement} {ended_ms}")
 
 
 @asynccontextmanager
@@ -542,3 +557,27 @@ async def test_what_is_refused_for_long_makes_it_unready_though_redis_answers_th
         assert "noauth" in details["reasons"][0]
         await _acl(own, "+@all")
         await eventually(is_ready, what="it turns ready again")
+
+
+@pytest.mark.leaves("due:beta")
+async def test_the_end_of_a_delivery_makes_what_its_topic_wants(make_worker: MakeWorker, flow: Flow, log: Log) -> None:
+    """With the settlement itself, so it is there when that is."""
+    worker = await make_worker(alpha=replace(make_handler(log.handle), follows=_one_more))
+    (message_id,) = await flow.ready(1)
+
+    async with _at_work(worker):
+        assert await _settled(flow, message_id) == ["delivered"]
+
+    ((record, _),) = await flow.redis.zrange(flow.keys.due("beta"), 0, -1, withscores=True)
+    assert decode_record(record).body == f"finished {message_id}".encode()
+
+
+async def test_what_cannot_be_made_keeps_no_delivery_from_its_end(make_worker: MakeWorker, flow: Flow, log: Log) -> None:
+    """It is logged; the message is delivered all the same, once."""
+    worker = await make_worker(alpha=replace(make_handler(log.handle), follows=_wrong))
+    ids = await flow.ready(2)
+
+    async with _at_work(worker):
+        assert await _settled(flow, *ids) == ["delivered"] * 2
+
+    assert sorted(log.ids) == sorted(ids)
