@@ -1,4 +1,4 @@
-"""What happens to a delivery, for those who watch. Called only while somebody does."""
+"""What happens to a delivery, for those who watch and for the log. Called only where somebody wants to know."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from shared.about import MOST_BYTES, About, about
+from shared.about import MOST_BYTES, About, about, answered
 from shared.events import ERROR_CHARACTERS, Event, Kind
 from shared.record import decode_record
 from shared.settings import WEBHOOK
@@ -18,6 +18,7 @@ from shared.store.telling import scheduled
 if TYPE_CHECKING:
     from consumers.delivery import Delivery
 
+_MOST_BASE64 = 4 * (MOST_BYTES // 3 + 1)
 _attempt = msgspec.json.Decoder(Attempt)
 
 
@@ -69,7 +70,6 @@ def _about(delivery: Delivery, response: Response | None) -> About | None:
     found = about(delivery.record.options)
     if found is None or response is None:
         return found
-    body = base64.b64decode(response.body_base64) if response.body_base64 else response.body.encode()
-    return msgspec.structs.replace(
-        found, status=response.status, response_headers=response.headers, response_body=body[:MOST_BYTES]
-    )
+    # No more is decoded than is kept, and one byte that tells that there was more.
+    body = base64.b64decode(response.body_base64[:_MOST_BASE64]) or response.body[: MOST_BYTES + 1].encode()
+    return answered(found, response.status, response.headers, body, truncated=response.truncated)

@@ -111,6 +111,7 @@ class Worker:
         await self._finish_running(started_s + self._settings.consumers.grace_ms / 1000)
         await self._try_to(self._flush)
         await self._try_to(self._tally)
+        await self._try_to(self._tell)
         left = self.runner.held.all()
         if left:
             ids = ", ".join(delivery.record.id for delivery in left[:SHOWN])
@@ -130,7 +131,9 @@ class Worker:
 
     async def _flush(self) -> None:
         await _all(line.settler.flush() for line in self._lines)
-        await _all(one.publish() for one in self._publishing)
+
+    async def _tell(self) -> None:
+        await _all(one.finish() for one in self._publishing)
 
     async def _tally(self) -> None:
         await _all(line.tally.flush() for line in self._lines)

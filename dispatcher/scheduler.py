@@ -8,7 +8,7 @@ work           runs                     by         does
 ``wake-ups``   when one arrives         Redis      sets ``dispatch`` to an earlier time
 ``tick``       every ``TickMs``         loop       ``dispatch`` once more, the safety net behind all others
 ``clock``      every 5 seconds          loop       reads Redis's clock
-``events``     every second             loop       tells what was done, ten times a second while somebody watches
+``events``     10 times a second        loop       tells what was done: those who watch, and the log
 ``tallies``    every 2 seconds          loop       writes how many messages recurring schedules made
 =============  =======================  =========  =========================================================
 
@@ -51,6 +51,7 @@ class Dispatcher:
         self._janitor = Janitor(store, settings)
         self._upkeep = OutageWatch("upkeep")
         self._tallies = Tallies(store)
+        self._publishing = [Publishing(partitions, settings.webhooks.log_entries) for partitions in store.by_server()]
         self._crash = asyncio.get_running_loop().create_future()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -67,8 +68,7 @@ class Dispatcher:
         self._scheduler.start()
         loops = [asyncio.create_task(loop) for passes in self.passes for loop in passes.loops()]
         loops.append(asyncio.create_task(every(CLOCK_S, self._guarded(self._store.synchronise))))
-        entries = self._store.settings.webhooks.log_entries
-        loops += [asyncio.create_task(Publishing(partitions, entries).run()) for partitions in self._store.by_server()]
+        loops += [asyncio.create_task(one.run()) for one in self._publishing]
         loops.append(asyncio.create_task(every(TALLIES_S, self._tallies.flush)))
         for passes in self.passes:
             passes.alarm.set(time.monotonic())
@@ -82,6 +82,7 @@ class Dispatcher:
             await end(stopping, *loops)
             await asyncio.gather(*(passes.alarm.stop() for passes in self.passes))
             self._scheduler.shutdown(wait=False)
+            await asyncio.gather(*(one.finish() for one in self._publishing))
             await self._tallies.flush_last()
 
     def _guarded(self, work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:

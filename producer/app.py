@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 from aiohttp import web
 
@@ -18,15 +17,12 @@ from producer.middleware import problems, request_ids
 from producer.openapi import add_description
 from producer.routes import ROUTES
 from producer.watch import RedisWatch
-from shared.errors import Outage
 from shared.lifecycle import process_name
 from shared.settings import Settings
 from shared.store.partition import Store
 from shared.store.publishing import Publishing
 from shared.targets import Targets
 from shared.waiting import end
-
-LAST_S = 0.5
 
 
 def make_app(settings: Settings) -> web.Application:
@@ -55,17 +51,9 @@ async def _redis(app: web.Application) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(loop) for loop in loops]
     yield
     await end(*tasks)
-    await _tell_last(publishing)
+    await asyncio.gather(*(one.finish() for one in publishing))
     await app[WATCH].tallies.flush_last()
     await app[STORE].close()
-
-
-async def _tell_last(publishing: list[Publishing]) -> None:
-    """What the log has not got yet. In an outage it is lost: nobody waits for it."""
-    with suppress(Outage, TimeoutError):
-        async with asyncio.timeout(LAST_S):
-            for one in publishing:
-                await one.publish()
 
 
 async def _end_streams(app: web.Application) -> None:

@@ -96,11 +96,11 @@ class Outbox:
 
     def take(self) -> Batch | None:
         """The next ones to tell; ``None`` where there is nothing. In the process's own event loop."""
+        if not self._waiting and not self._dropped:
+            return None
         events = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
         with self._counting:
             dropped, self._dropped = self._dropped, 0
-        if not events and not dropped:
-            return None
         first = self._number + dropped
         self._number = first + len(events)
         return Batch(origin=self._origin, first=first, dropped=dropped, events=tuple(events))

@@ -14,7 +14,7 @@ from producer.qstash.log_views import ASKED, EVERY, QstashLog, State, kinds_of, 
 from producer.qstash.query import LATEST_MS, count, cursor, order, refuse_unknown, values, whole
 from shared.errors import InvalidField
 from shared.store import log
-from shared.store.log import LogFilter
+from shared.store.log_filter import LogFilter
 
 LARGEST_PAGE = 1_000
 ENTRIES_OF_AN_EVENT = 2

@@ -94,10 +94,11 @@ async def delete(store: Store, message_id: str, asked: Durability = "memory") ->
     """Removes a dead letter for ever. Raises ``NotFound``, ``NotSafe``, ``Outage``."""
     partition, topic = _place(store, message_id)
     keys = partition.keys
+    (told,) = await messages.get_each(partition, [message_id]) if topic in partition.events.kept else [None]
     answer, reached = await partition.run(DELETE_DEAD, [keys.dead, keys.dead_records], [message_id], asked, b"deleted")
     if answer[0] != b"deleted":
         raise NotFound(message_id, "dead letter")
-    tell(partition, "deleted", topic, message_id)
+    tell(partition, "deleted", topic, message_id, record=told.record if told else None)
     return reached
 
 

@@ -1,73 +1,46 @@
 """The log of what happened to webhook messages: kept by number in a stream of each partition, read newest first.
 
 It is written beside the work (``shared.store.publishing``), so it is no truth: a process that dies takes its last moment of it
-along.
+along. Entries lie in the order in which Redis got them, each some time after it happened.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
-from heapq import merge
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
-from shared.about import About
 from shared.errors import InvalidField
 from shared.events import KINDS, Event, Kind
+from shared.store.log_filter import LogFilter
 from shared.store.outage import outages
 from shared.store.partition import Partition, Store
 
 FIELD = "event"
+MOST_LOOKED_AT = 1_000
+"""Entries of a call."""
+SLICE = 200
+"""Entries that are asked for at once, of all partitions together."""
+LEAST_SLICE = 5
+"""Of one partition: with hundreds of them a call looks at more than it says above."""
+MOST_LATE_MS = 3_600_000
+"""No entry is told longer after it happened than this: a process keeps few events through an outage, and not for long."""
+CLOCK_MS = 60_000
+"""No entry is told longer before it happened than this: by so much may Redis's clock have been stepped between the two."""
+CURSOR = r"^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,4}$"
 _ORDER: dict[Kind, int] = {kind: number for number, kind in enumerate(KINDS)}
 """Of one millisecond."""
-MOST_LOOKED_AT = 1_000
-"""Entries of a call, of each partition."""
 _decode = msgspec.json.Decoder(Event).decode
-Place = tuple[int, int]
-"""An entry id as numbers."""
 
 
-class LogFilter(NamedTuple):
-    """Each is met by an event with one of its values; an empty one by any."""
+class Place(NamedTuple):
+    """Where an entry lies among those of all partitions: a later one is larger."""
 
-    kinds: frozenset[Kind] = frozenset()
-    message_ids: frozenset[str] = frozenset()
-    urls: frozenset[str] = frozenset()
-    groups: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    schedules: frozenset[str] = frozenset()
-    labels: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    paths: frozenset[str] = frozenset()
-    callers: frozenset[str] = frozenset()
-    """Addresses of those who sent them here."""
-    flow_keys: frozenset[str] = frozenset()
-    from_ms: int | None = None
-    until_ms: int | None = None
-
-    def takes(self, event: Event) -> bool:
-        about = event.about or About()
-        url = urlsplit(about.url)
-        wanted: tuple[tuple[frozenset[Any], str], ...] = (
-            (self.kinds, event.event),
-            (self.message_ids, event.message_id),
-            (self.urls, about.url),
-            (self.groups, about.group),
-            (self.queues, about.queue),
-            (self.schedules, about.schedule),
-            (self.paths, url.path),
-            (self.callers, about.caller_ip),
-            (self.flow_keys, about.flow_key),
-        )
-        if any(values and value not in values for values, value in wanted):
-            return False
-        if self.hosts and not self.hosts & {url.netloc, url.hostname or ""}:
-            return False
-        if self.labels and not self.labels & set(event.labels):
-            return False
-        return (self.from_ms or 0) <= event.at_ms and (self.until_ms is None or event.at_ms <= self.until_ms)
+    at_ms: int
+    number: int
+    partition: int
 
 
 class LogPage(NamedTuple):
@@ -78,76 +51,99 @@ class LogPage(NamedTuple):
 
 class _Entry(NamedTuple):
     place: Place
-    partition: int
     event: Event | None
+    """``None`` where it is of a form that is not known here."""
+
+
+class _Slice(NamedTuple):
+    entries: list[_Entry]
+    """The newest of what was asked for, of all partitions, in their order."""
+    looked_at: int
+    complete: bool
+    """Whether there is nothing older."""
 
 
 async def read(store: Store, wanted: LogFilter, count: int, cursor: str | None = None) -> LogPage:
     """At most so many events, the newest first. Raises ``InvalidField`` for a cursor that is none, ``Outage``."""
-    before = _before(cursor)
-    found: list[list[_Entry]] = []
-    complete = True
-    for partition in store.partitions:
-        entries = await _entries(partition, before)
-        complete &= len(entries) < MOST_LOOKED_AT
-        found.append(entries)
-    # Past the newest of the ends of those that were cut, another partition's entries would come before ones not seen yet.
-    floor = max((entries[-1].place for entries in found if len(entries) == MOST_LOOKED_AT), default=None)
-    return _page(merge(*found, key=lambda one: one.place, reverse=True), wanted, count, floor, complete=complete)
+    before, taken, looked_at = _start(wanted, cursor), list[Event](), 0
+    while looked_at < MOST_LOOKED_AT:
+        found = await _slice(store, before, wanted)
+        looked_at += found.looked_at
+        for entry in found.entries:
+            if len(taken) == count:
+                return LogPage(_by_time(taken), _cursor(before))
+            if entry.event is not None and wanted.takes(entry.event):
+                taken.append(entry.event)
+            before = entry.place
+        if found.complete:
+            return LogPage(_by_time(taken), None)
+    return LogPage(_by_time(taken), _cursor(before))
 
 
-def _page(entries: Iterator[_Entry], wanted: LogFilter, count: int, floor: Place | None, *, complete: bool) -> LogPage:
-    taken: list[Event] = []
-    last: _Entry | None = None
-    for entry in entries:
-        if floor is not None and entry.place < floor:
-            break
-        if len(taken) == count:
-            return LogPage(_by_time(taken), _cursor(last))
-        if entry.event is not None and wanted.takes(entry.event):
-            taken.append(entry.event)
-        last = entry
-    return LogPage(_by_time(taken), None if complete else _cursor(last))
+async def _slice(store: Store, before: Place | None, wanted: LogFilter) -> _Slice:
+    """What comes next, going back in time."""
+    most = max(LEAST_SLICE, SLICE // len(store.partitions))
+    of_servers = await asyncio.gather(*(_rows(partitions, before, wanted, most) for partitions in store.by_server()))
+    found = [entries for of_server in of_servers for entries in of_server]
+    cut = [entries[-1].place for entries in found if len(entries) == most]
+    # What lies before the end of one that was cut waits: entries of that one come in between which are not seen yet.
+    end = max(cut, default=None)
+    entries = [entry for entries in found for entry in entries if end is None or entry.place >= end]
+    return _Slice(sorted(entries, key=_place, reverse=True), sum(map(len, found)), complete=end is None)
 
 
-def _by_time(events: list[Event]) -> list[Event]:
-    """They lie in the order in which processes told them, each some time after it happened."""
-    return sorted(events, key=lambda event: (event.at_ms, _ORDER[event.event]), reverse=True)
+def _place(entry: _Entry) -> Place:
+    return entry.place
 
 
-async def _entries(partition: Partition, before: tuple[Place, int] | None) -> list[_Entry]:
-    end = "+"
-    if before is not None:
-        (at_ms, number), other = before
-        # Of those of one id, the partitions come in their order: what lies after the last one shown was not shown yet.
-        end = f"{at_ms}-{number}" if partition.number > other else f"({at_ms}-{number}"
+async def _rows(partitions: list[Partition], before: Place | None, wanted: LogFilter, most: int) -> list[list[_Entry]]:
+    oldest = "-" if wanted.from_ms is None else max(0, wanted.from_ms - CLOCK_MS)
+    pipeline = partitions[0].client.pipeline(transaction=False)
+    for partition in partitions:
+        newest = _newest(before, partition.number)
+        pipeline.execute_command("XREVRANGE", partition.keys.log, newest, oldest, "COUNT", most)
     with outages():
-        rows = await partition.client.execute_command("XREVRANGE", partition.keys.log, end, "-", "COUNT", MOST_LOOKED_AT)
-    return [_Entry(_place(entry_id), partition.number, _event(fields)) for entry_id, fields in rows]
+        answers = await pipeline.execute()
+    return [list(_entries(partition, rows)) for partition, rows in zip(partitions, answers, strict=True)]
 
 
-def _place(entry_id: bytes) -> Place:
-    at_ms, _, number = entry_id.partition(b"-")
-    return int(at_ms), int(number)
+def _newest(before: Place | None, partition: int) -> str:
+    """The first entry of that partition to look at, as ``XREVRANGE`` has it."""
+    if before is None:
+        return "+"
+    # Of the same id the entry of a partition of a lower number comes after.
+    return f"{'' if partition < before.partition else '('}{before.at_ms}-{before.number}"
+
+
+def _entries(partition: Partition, rows: list[Any]) -> Iterator[_Entry]:
+    for entry_id, fields in rows:
+        at_ms, _, number = entry_id.partition(b"-")
+        yield _Entry(Place(int(at_ms), int(number), partition.number), _event(fields))
 
 
 def _event(fields: dict[bytes, bytes]) -> Event | None:
-    """``None`` where it is of a form that is not known here."""
     try:
         return _decode(fields[FIELD.encode()])
     except (KeyError, msgspec.MsgspecError):
         return None
 
 
-def _cursor(last: _Entry | None) -> str | None:
-    return None if last is None else f"{last.place[0]}-{last.place[1]}-{last.partition}"
+def _by_time(events: list[Event]) -> list[Event]:
+    return sorted(events, key=lambda event: (event.at_ms, _ORDER[event.event]), reverse=True)
 
 
-def _before(cursor: str | None) -> tuple[Place, int] | None:
-    if cursor is None:
-        return None
+def _start(wanted: LogFilter, cursor: str | None) -> Place | None:
+    if cursor is not None:
+        return _parsed(cursor)
+    return None if wanted.until_ms is None else Place(wanted.until_ms + MOST_LATE_MS, 0, 0)
+
+
+def _parsed(cursor: str) -> Place:
     parts = cursor.split("-")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and len(part) <= 19 for part in parts):
-        raise InvalidField("cursor", "expected the cursor of a page")
-    at_ms, number, partition = map(int, parts)
-    return (at_ms, number), partition
+    if len(parts) != len(Place._fields) or not all(part.isascii() and part.isdigit() and len(part) <= 19 for part in parts):
+        raise InvalidField("cursor", "expected the next_cursor of an earlier page")
+    return Place(*map(int, parts))
+
+
+def _cursor(last: Place | None) -> str | None:
+    return None if last is None else "-".join(map(str, last))

@@ -241,10 +241,11 @@ async def cancel(store: Store, message_id: str, asked: Durability = "memory", ta
     place = _place(store, message_id)
     for _ in range(CHANGE_TRIES):
         seen = await _matching(store, message_id, tags)
-        told = await get(store, message_id) if place.topic in place.partition.events.kept else seen
+        told = await get(store, message_id) if seen is None and place.topic in place.partition.events.kept else seen
         answer, reached = await _cancel(place, store.settings.retention, seen, asked)
         if answer[0] == b"cancelled":
-            tell(place.partition, "cancelled", place.topic, message_id, record=told.record if told else None)
+            if told is None or told.lives:  # else it was cancelled before, and the log has it
+                tell(place.partition, "cancelled", place.topic, message_id, record=told.record if told else None)
             return reached
         if answer[0] != b"stale":
             await _refuse(store, message_id, "cancel")

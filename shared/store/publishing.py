@@ -1,19 +1,22 @@
-"""Publishes the events of a process while somebody watches, and keeps those that the log tells of, apart from all work: nobody
-waits for it, and it may fail alone.
+"""Publishes the events of a process while somebody watches, and writes those that are kept to the log, apart from all work:
+nobody waits for it, and it may fail alone.
 
 Whether somebody watches is what Redis knows itself: whether the channel has subscribers. So there is no key to keep and none
-to forget, and the look is one command a second to each server. Where nobody watches, that is all.
+to forget, and the look is one command a second to each server. Where nobody watches and nothing is kept, that is all.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
 import msgspec
 
 from shared.errors import Outage
 from shared.events import MOST_AT_ONCE, ROOM, Batch
+from shared.logs import logger
 from shared.store.log import FIELD
 from shared.store.outage import outages
 from shared.store.partition import Partition
@@ -23,9 +26,16 @@ LOOK_S = 1.0
 """How soon a process knows that somebody watches, or nobody any more."""
 EVERY_S = 0.1
 """How long events gather while somebody does, or where they are kept."""
+LAST_S = 0.5
+"""How long a process that stops tries to tell its last ones."""
 MOST_BATCHES = ROOM // MOST_AT_ONCE
+MOST_IN_A_TRIP = 1_000
+"""Events that go to Redis together, about."""
+SAID_S = 60.0
+"""How often it is logged that the log misses something."""
 
 _encode = msgspec.json.Encoder().encode
+Taken = list[tuple[Partition, Batch]]
 
 
 class Publishing:
@@ -38,8 +48,13 @@ class Publishing:
         self._most_kept = most_kept
         self._looked_s = float("-inf")
         self._watch = OutageWatch("events")
+        self._under_way: asyncio.Task[None] | None = None
+        self._finishing = False
+        self._missing = 0
+        self._said_s = float("-inf")
 
     async def run(self) -> None:
+        """Until it is cancelled. ``finish`` tells the rest."""
         while True:
             try:
                 await self.run_once()
@@ -47,22 +62,29 @@ class Publishing:
                 await asyncio.sleep(max(EVERY_S, self._watch.failed(outage)))
             else:
                 self._watch.worked()
-                await asyncio.sleep(EVERY_S if self._is_wanted or self._keeps else LOOK_S)
+                await asyncio.sleep(EVERY_S if self._tells else LOOK_S)
 
     @property
-    def _is_wanted(self) -> bool:
-        return any(partition.events.wanted for partition in self._partitions.values())
-
-    @property
-    def _keeps(self) -> bool:
-        return any(partition.events.kept for partition in self._partitions.values())
+    def _tells(self) -> bool:
+        return any(partition.events.wanted or partition.events.kept for partition in self._partitions.values())
 
     async def run_once(self) -> None:
         """Looks for those who watch, once a second; tells them what there is. Raises ``Outage``."""
         if time.monotonic() - self._looked_s >= LOOK_S:
             await self.look()
-        if self._is_wanted or self._keeps:
-            await self.publish()
+        if self._tells and not self._finishing:
+            # What is cancelled meanwhile goes on: cut off, nobody would know whether it was told.
+            self._under_way = asyncio.create_task(self.publish())
+            await asyncio.shield(self._under_way)
+
+    async def finish(self, within_s: float = LAST_S) -> None:
+        """The last events of a process that stops. What an outage keeps back is lost: nobody waits for it."""
+        self._finishing = True
+        with suppress(Outage, TimeoutError):
+            async with asyncio.timeout(within_s):
+                if self._under_way is not None and not self._under_way.done():
+                    await self._under_way
+                await self.publish()
 
     async def look(self) -> None:
         """Raises ``Outage``."""
@@ -75,14 +97,28 @@ class Publishing:
     async def publish(self) -> None:
         """All that waits, a batch of each partition at a time. Raises ``Outage``."""
         for _ in range(MOST_BATCHES):
-            taken = [(partition, batch) for partition in self._partitions.values() if (batch := partition.events.take())]
-            if not taken:
-                return
-            await self._publish(taken)
-            if all(len(batch.events) < MOST_AT_ONCE for _, batch in taken):
+            told = False
+            for taken in self._trips():
+                await self._publish(taken)
+                told = True
+            if not told:
                 return
 
-    async def _publish(self, taken: list[tuple[Partition, Batch]]) -> None:
+    def _trips(self) -> Iterator[Taken]:
+        """The next batch of each partition, in parts of a bounded size."""
+        taken, events = Taken(), 0
+        for partition in self._partitions.values():
+            batch = partition.events.take()
+            if batch is not None:
+                taken.append((partition, batch))
+                events += len(batch.events)
+            if events >= MOST_IN_A_TRIP:
+                yield taken
+                taken, events = [], 0
+        if taken:
+            yield taken
+
+    async def _publish(self, taken: Taken) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for partition, batch in taken:
             if partition.events.wanted:
@@ -99,3 +135,12 @@ class Publishing:
             for partition, batch in taken:
                 partition.events.lost(batch)
             raise
+        self._say(sum(batch.dropped for partition, batch in taken if partition.events.kept))
+
+    def _say(self, dropped: int) -> None:
+        """Who watches is told by the batch itself; the log cannot tell."""
+        self._missing += dropped
+        now_s = time.monotonic()
+        if self._missing and now_s - self._said_s >= SAID_S:
+            logger.warning("the log misses something: {} events found no room, or were lost in an outage", self._missing)
+            self._missing, self._said_s = 0, now_s
