@@ -47,7 +47,7 @@ from client.errors import (
     Unavailable,
     Unreachable,
 )
-from client.event_answers import Event
+from client.event_answers import Event, LogEntry
 from client.fields import Callback, Durability, Duration, NewMessage, RetryOptions, Template, Time
 from client.retry import Retry
 from client.schedule_answers import Run, RunMade, Runs, Schedule, ScheduleDeleted, ScheduledMessage
@@ -74,6 +74,7 @@ __all__ = [
     "FlowKey",
     "Health",
     "Invalid",
+    "LogEntry",
     "Many",
     "Message",
     "NewMessage",

@@ -127,6 +127,7 @@ class AsyncClient:
     pause_flow_key = _Sent(flow_calls.pause_flow_key)
     resume_flow_key = _Sent(flow_calls.resume_flow_key)
     events = _Streamed(event_calls.events)
+    list_log = _Listed(event_calls.list_log)
     health = _Sent(health_calls.health)
     live = _Sent(health_calls.live)
     ready = _Sent(health_calls.ready)

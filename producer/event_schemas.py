@@ -36,14 +36,16 @@ class EventOut(Out, frozen=True, kw_only=True):
     ] = UNSET
 
 
-def _several(schema: dict[str, object], text: str) -> tuple[dict[str, object], str]:
-    return {"type": "array", "items": schema}, f"{text} Several: repeat it, any of them will do."
+def several(schema: dict[str, object], text: str, most: int | None = None) -> tuple[dict[str, object], str]:
+    """A parameter that may be given again, ``most`` times."""
+    bound = {} if most is None else {"maxItems": most}
+    return {"type": "array", "items": schema, **bound}, f"{text} Several: repeat it, any of them will do."
 
 
 EVENT_QUERY = {
-    "topic": _several({"type": "string", "pattern": f"^{TOPIC_PATTERN}$"}, "Only of this topic."),
-    "state": _several({"type": "string", "enum": list(KINDS)}, "Only of this kind."),
-    "label": _several({"type": "string"}, "Only with this label; an event that carries none has none."),
+    "topic": several({"type": "string", "pattern": f"^{TOPIC_PATTERN}$"}, "Only of this topic."),
+    "state": several({"type": "string", "enum": list(KINDS)}, "Only of this kind."),
+    "label": several({"type": "string"}, "Only with this label; an event that carries none has none."),
 }
 
 _encode = msgspec.json.Encoder().encode

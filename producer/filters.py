@@ -76,12 +76,12 @@ def _filter(given: Mapping[str, Any], state: State, rules: Rules, prefix: str = 
     found: dict[str, Any] = {name: given[name] for name in _TEXTS if name in given}
     for name in TIMES:
         if name in given:
-            found[name] = due_time(f"{prefix}{name}", _number_or_text(given[name]), rules)
+            found[name] = query_time(f"{prefix}{name}", given[name], rules)
     return Filter(state=state, **found)
 
 
-def _number_or_text(value: str | float) -> str | float:
-    """A query has texts only."""
+def query_time(name: str, value: str | float, rules: Rules) -> int:
+    """Milliseconds since the epoch; a query has texts only, also for numbers. Raises ``InvalidField``."""
     if isinstance(value, str) and _EPOCH.fullmatch(value):
-        return float(value)
-    return value
+        return due_time(name, float(value), rules)
+    return due_time(name, value, rules)

@@ -6,7 +6,7 @@ import re
 
 from aiohttp import web
 
-from producer import bulk, dead_letters, echo, events, flow_keys, health, messages, preview, schedules, topics
+from producer import bulk, dead_letters, echo, events, flow_keys, health, log, messages, preview, schedules, topics
 from producer.qstash import routes as qstash
 
 _AN_ID = "(?!(?:batch|preview|cancel|deliver|replay|delete)$)[^/]+"
@@ -56,6 +56,7 @@ ROUTES = (
     web.post(f"{_FLOW_KEY}/pause", flow_keys.pause_flow_key),
     web.post(f"{_FLOW_KEY}/resume", flow_keys.resume_flow_key),
     web.get("/events", events.watch_events),
+    web.get("/log", log.list_log),
     *qstash.ROUTES,
     web.get("/health", health.health),
     web.get("/health/live", health.live),

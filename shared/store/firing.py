@@ -158,12 +158,19 @@ async def _run(
         asked,
         b"fired",
     )  # fmt: skip
-    for message in messages if answer[0] == b"fired" else ():
-        due_ms = int(float(message.score))
-        tell(partition, "scheduled", topic, message.id, at_ms=asked_ms, due_ms=due_ms, record=schedule.template)
     if answer[0] == b"fired" and messages:
+        _tell(partition, schedule, messages, asked_ms)
         partition.counted[topic, "accepted"] += len(messages)
     return answer, reached
+
+
+def _tell(partition: Partition, schedule: Schedule, messages: Sequence[_Message], asked_ms: int) -> None:
+    topic, template = schedule.definition.topic, schedule.template
+    if partition.events.wants(topic):
+        record = msgspec.structs.replace(template, options=msgspec.structs.replace(template.options, schedule=schedule.id))
+        for message in messages:
+            due_ms = int(float(message.score))
+            tell(partition, "scheduled", topic, message.id, at_ms=asked_ms, due_ms=due_ms, record=record)
 
 
 def _text(time_ms: int | None) -> str:

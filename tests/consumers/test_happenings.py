@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
+import msgspec
 import pytest
 
 from consumers.delivery import Delivery
 from consumers.happenings import ended
 from consumers.outcomes import Dead, Retry
 from consumers.verdict import finished, spent, verdict
+from shared.about import MOST_BYTES, About
 from shared.events import ERROR_CHARACTERS, Event, Outbox
-from shared.record import Options
+from shared.record import Options, Webhook
+from shared.store.messages import Attempt, Response
 from tests.consumers.making import make_delivery
 
 
@@ -84,3 +88,71 @@ def test_what_was_not_started_here_has_no_lateness() -> None:
     events = [ended(expired, finished(expired, "expired", 1, "worker-1")), ended(buried, burial)]
 
     assert [(one.event, one.attempt, one.lateness_ms) for one in events] == [("expired", 0, None), ("dead", 7, None)]
+
+
+def kept(**options: Any) -> Delivery:
+    """A delivery of a webhook of which the log tells, and nobody else wants to know."""
+    asked = Options(webhook=Webhook(url="https://example.com/a", method="PUT"), headers={"X-Own": "1"})
+    delivery = make_delivery(topic="webhook", options=asked, **options)
+    delivery.worker, delivery.events = "worker-1", Outbox(frozenset({"webhook"}))
+    return delivery
+
+
+def test_the_log_hears_where_it_goes_at_every_step() -> None:
+    """Headers and body it has from the beginning of the message."""
+    delivery = kept()
+
+    delivery.start()
+
+    (event,) = told(delivery)
+    assert (event.event, event.about) == ("running", About(url="https://example.com/a", method="PUT"))
+
+
+@pytest.mark.parametrize(
+    ("response", "body", "truncated"),
+    [
+        (Response(status=503, headers={"X-Why": "busy"}, body="later"), b"later", False),
+        (Response(status=503, headers={"X-Why": "busy"}, body_base64="/wA="), b"\xff\x00", False),
+        (Response(status=503, headers={"X-Why": "busy"}, body="later", truncated=True), b"later", True),
+        (Response(status=503, headers={"X-Why": "busy"}, body="\u00e4" * 4096), ("\u00e4" * 2048).encode(), True),
+    ],
+)
+def test_the_log_hears_what_was_answered(response: Response, body: bytes, *, truncated: bool) -> None:
+    """To an attempt that failed and to one that did not; of a long body the beginning."""
+    delivery = kept()
+    delivery.start()
+    failed = Attempt(attempt=1, started_ms=1, ended_ms=2, error="503", worker="worker-1", delay_ms=5, response=response)
+    text = msgspec.json.encode(failed).decode()
+    settlement = msgspec.structs.replace(verdict(delivery, ValueError("503"), 2, "worker-1"), text=text)
+
+    retrying = ended(delivery, settlement)
+    delivery.result = response
+    delivered = ended(delivery, verdict(delivery, None, 2, "worker-1"))
+
+    assert (retrying.event, delivered.event) == ("retrying", "delivered")
+    for about in (retrying.about, delivered.about):
+        assert about is not None
+        assert (about.status, about.response_headers, about.response_body) == (503, {"X-Why": "busy"}, body)
+        assert about.response_truncated is truncated
+
+
+def test_bytes_that_are_cut_are_cut_to_what_is_kept() -> None:
+    """Base64 is decoded as far as it is needed."""
+    delivery, content = kept(), bytes(range(256)) * 20
+    delivery.start()
+    delivery.result = Response(status=200, body_base64=base64.b64encode(content).decode())
+
+    event = ended(delivery, verdict(delivery, None, 2, "worker-1"))
+
+    assert event.about is not None
+    assert (event.about.response_body, event.about.response_truncated) == (content[:MOST_BYTES], True)
+
+
+def test_those_who_watch_another_topic_cost_no_look_at_where_it_goes() -> None:
+    """Of what is not kept nothing is told but what the stream shows."""
+    delivery = watched()
+
+    delivery.start()
+
+    (event,) = told(delivery)
+    assert event.about is None

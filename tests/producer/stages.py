@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from shared.record import decode_record
@@ -21,10 +23,10 @@ _encode = msgspec.json.Encoder().encode
 class Stages:
     """What dispatcher and worker do, one step at a time."""
 
-    def __init__(self, store: Store, worker: str = "worker-1") -> None:
+    def __init__(self, store: Store, worker: str = "worker-1", topics: Sequence[str] = TOPICS) -> None:
         self.worker = worker
         self.partition = store.partitions[0]
-        self.deliveries = Deliveries(self.partition, self.partition.waiting(1), worker, TOPICS)
+        self.deliveries = Deliveries(self.partition, self.partition.waiting(1), worker, topics)
 
     async def dispatch(self, topic: str = "echo", limit: int = 100) -> int:
         """Due → stream; how many were moved."""

@@ -61,6 +61,7 @@ CALLS: dict[str, tuple[tuple[str, str, Any], ...]] = {
         ("GET", "/topics/nobody/flow-keys", None),
         ("GET", "/topics/nobody/flow-keys/a", None),
         ("GET", "/events?state=none", None),
+        ("GET", "/log", None),
         ("GET", "/schedules", None),
         ("GET", f"/schedules/{NONE}", None),
         ("POST", "/schedules/preview", {}),

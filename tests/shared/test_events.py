@@ -87,3 +87,30 @@ def test_a_stranger_cannot_write_lines_into_a_stream(told: bytes) -> None:
     """What becomes the lines ``event`` and ``id`` has a form that is checked."""
     with pytest.raises(msgspec.DecodeError):
         msgspec.json.decode(told, type=Batch)
+
+
+def webhook(message_id: str = "webhook-0-1") -> Event:
+    return Event(event="running", at_ms=1, topic="webhook", message_id=message_id)
+
+
+def test_a_topic_is_wanted_where_somebody_watches_or_the_log_tells_of_it() -> None:
+    """Of other topics nothing is made while nobody watches."""
+    outbox = Outbox(frozenset({"webhook"}))
+
+    assert (outbox.wants("webhook"), outbox.wants("work")) == (True, False)
+    outbox.want(wanted=True)
+    assert (outbox.wants("webhook"), outbox.wants("work")) == (True, True)
+
+
+def test_the_log_gets_what_happened_before_somebody_watched_and_after() -> None:
+    """What only those who watched before would have got is thrown away; the order stays."""
+    outbox = Outbox(frozenset({"webhook"}))
+    outbox.want(wanted=True)
+    for one in (webhook("webhook-0-1"), event(), webhook("webhook-0-2"), webhook("")):
+        outbox.add(one)
+
+    outbox.want(wanted=False)
+
+    batch = outbox.take()
+    assert batch is not None
+    assert [one.message_id for one in batch.events] == ["webhook-0-1", "webhook-0-2"]

@@ -1,151 +1,199 @@
-"""log.py: what is kept of webhook messages, as ``publishing`` keeps it."""
+"""The log is read newest first, over all partitions, by filter, a bounded part at a time."""
 
 from __future__ import annotations
 
-import base64
+import itertools
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
 
-from shared.about import MOST_BYTES, About, about, redacted
+from shared.about import About
 from shared.errors import InvalidField
-from shared.events import Event, Kind, Outbox
-from shared.record import Options, Webhook
+from shared.events import Event
 from shared.settings import Settings
+from shared.store import log
 from shared.store.connect import Client
-from shared.store.log import FIELD, LogFilter, read
+from shared.store.log import FIELD, MOST_LOOKED_AT, read
+from shared.store.log_filter import LogFilter
 from shared.store.partition import Store
-from shared.store.publishing import Publishing
-from tests.store.stage import open_stage
 
 pytestmark = pytest.mark.leaves("log")
-ALL = LogFilter()
+EVERYTHING = LogFilter()
+PARTITIONS = 3
+DAY_MS = 86_400_000
 
 
 @pytest.fixture
-async def wide(settings: Settings) -> AsyncIterator[Store]:
-    async with open_stage(msgspec.structs.replace(settings, partitions=3)) as stage:
-        yield stage.store
+async def several(settings: Settings, redis: Client) -> AsyncIterator[Store]:
+    """A store of three partitions. ``redis``: takes away what is left."""
+    del redis
+    store = Store(msgspec.structs.replace(settings, partitions=PARTITIONS), "test")
+    yield store
+    await store.close()
 
 
-def _event(number: int, kind: Kind = "running", **more: Any) -> Event:
-    return Event(event=kind, at_ms=1_000 + number, topic="webhook", message_id=f"webhook-0-{number}", **more)
+def event(at_ms: int, message_id: str = "webhook-0-1", kind: str = "running", **more: Any) -> Event:
+    told = {"event": kind, "at_ms": at_ms, "topic": "webhook", "message_id": message_id, **more}
+    return msgspec.convert(told, Event)
 
 
-async def _tell(store: Store, *events: Event, partition: int = 0, most: int = 1_000) -> None:
-    outbox = store.partitions[partition].events
-    for event in events:
-        outbox.add(event)
-    await Publishing([store.partitions[partition]], most).publish()
+_numbers = itertools.count(1)
 
 
-async def test_pages_show_every_event_once_newest_first(wide: Store) -> None:
-    """Over all partitions, also while others are told. What was told in one millisecond may come on two pages."""
-    for number in range(30):
-        await _tell(wide, _event(number), partition=number % 3)
-    seen: list[int] = []
-    cursor = None
-    for step in range(20):
-        page = await read(wide, ALL, 4, cursor)
-        seen += [event.at_ms - 1_000 for event in page.entries]
-        await _tell(wide, _event(100 + step), partition=step % 3)
+async def write(store: Store, at_ms: int, partition: int = 0, entry_id: str = "", **more: Any) -> None:
+    """An entry that Redis got in the millisecond in which it happened, where no id says another."""
+    one = store.partitions[partition]
+    content = msgspec.json.encode(event(at_ms, **more))
+    await one.client.execute_command("XADD", one.keys.log, entry_id or f"{at_ms}-{next(_numbers)}", FIELD, content)
+
+
+async def pages(store: Store, count: int, wanted: LogFilter = EVERYTHING) -> list[list[Event]]:
+    """All of them, each of at most so many."""
+    found, cursor = list[list[Event]](), None
+    while True:
+        page = await read(store, wanted, count, cursor)
+        assert len(page.entries) <= count
+        found.append(page.entries)
         cursor = page.next_cursor
         if cursor is None:
-            break
-
-    assert sorted(seen, reverse=True) == list(range(29, -1, -1))
-    assert seen[0] >= 27
+            return found
 
 
-async def test_events_of_a_moment_are_in_the_order_in_which_they_happened(store: Store) -> None:
-    """Processes tell of them at different times."""
-    await _tell(store, _event(5, "delivered"), _event(5, "running"))
-    await _tell(store, _event(4, "scheduled"))
-
-    assert [event.event for event in (await read(store, ALL, 10)).entries] == ["delivered", "running", "scheduled"]
+async def times(store: Store, count: int, wanted: LogFilter = EVERYTHING) -> list[int]:
+    return [one.at_ms for page in await pages(store, count, wanted) for one in page]
 
 
-async def test_each_filter_finds_its_own(store: Store) -> None:
-    """Values of one are alternatives; all of them have to fit."""
-    told = About(
-        url="https://example.com:8443/hook", group="g", queue="q", schedule="s", caller_ip="192.0.2.1", flow_key="k",
-    )  # fmt: skip
-    await _tell(store, _event(1, "dead", about=told, labels=("red", "blue")), _event(2), _event(3, "delivered"))
+@pytest.mark.parametrize("count", [1, 7, 1000])
+async def test_every_entry_is_on_one_page_newest_first(several: Store, count: int) -> None:
+    """Whatever partition it lies in, and however uneven they are filled."""
+    chance = random.Random(count)  # noqa: S311 - the same every time
+    for at_ms in range(1, 61):
+        await write(several, at_ms, chance.choice([0, 1, 1, 1, 1, 2]))
 
-    async def found(**wanted: Any) -> list[int]:
-        return [event.at_ms - 1_000 for event in (await read(store, LogFilter(**wanted), 10)).entries]
-
-    one = {
-        "kinds": "dead", "message_ids": "webhook-0-1", "urls": "https://example.com:8443/hook", "groups": "g", "queues": "q",
-        "schedules": "s", "labels": "blue", "paths": "/hook", "callers": "192.0.2.1", "flow_keys": "k",
-    }  # fmt: skip
-    for name, value in one.items():
-        assert await found(**{name: frozenset({value, "none"})}) == [1], name
-    for host in ("example.com", "example.com:8443"):
-        assert await found(hosts=frozenset({host})) == [1]
-    assert await found(kinds=frozenset({"dead", "delivered"})) == [3, 1]
-    assert await found(kinds=frozenset({"delivered"}), groups=frozenset({"g"})) == []
-    assert await found(from_ms=1_002, until_ms=1_002) == [2]
+    assert await times(several, count) == list(range(60, 0, -1))
 
 
-async def test_it_is_bounded_and_strangers_are_passed_over(store: Store, redis: Client) -> None:
-    """About so many of the newest are kept; what is of no known form is left out."""
-    for start in range(0, 1_000, 100):
-        await _tell(store, *(_event(number) for number in range(start, start + 100)), most=200)
-    assert 200 <= await redis.xlen(store.partitions[0].keys.log) <= 400
-    await redis.xadd(store.partitions[0].keys.log, {"other": "1"})
-    await redis.xadd(store.partitions[0].keys.log, {FIELD: "{"})
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+async def test_entries_of_one_id_are_all_shown_once(several: Store, count: int) -> None:
+    """Ids are of a partition; a page may end between two of the same."""
+    for entry_id in ("5-0", "5-1", "6-0"):
+        for partition in range(PARTITIONS):
+            await write(several, 5, partition, entry_id, message_id=f"webhook-{partition}-{entry_id}")
 
-    page = await read(store, ALL, 10)
+    told = [one.message_id for page in await pages(several, count) for one in page]
 
-    assert [event.at_ms for event in page.entries] == list(range(1_999, 1_989, -1))
+    assert len(told) == len(set(told)) == 9
 
 
-@pytest.mark.parametrize("cursor", ["x", "1-2", "1-2-3-4", "1-x-0", "-1-2-0", "1" * 30 + "-0-0"])
+async def test_what_comes_meanwhile_moves_no_page(several: Store) -> None:
+    """Nor does what is trimmed: the pages that follow have what was older and is still there."""
+    for at_ms in range(1, 31):
+        await write(several, at_ms, at_ms % PARTITIONS)
+    first = await read(several, EVERYTHING, 10)
+
+    for partition in range(PARTITIONS):
+        await write(several, 100 + partition, partition)
+        await several.partitions[partition].client.xtrim(several.partitions[partition].keys.log, minid="6", approximate=False)
+    second = await read(several, EVERYTHING, 10, first.next_cursor)
+    third = await read(several, EVERYTHING, 10, second.next_cursor)
+
+    assert [one.at_ms for one in second.entries] == list(range(20, 10, -1))
+    assert [one.at_ms for one in third.entries] == [10, 9, 8, 7, 6]
+    assert third.next_cursor is None
+
+
+ABOUT = About(
+    url="https://example.com:8443/hook?a=1", group="all", queue="mail", schedule="daily", caller_ip="192.0.2.1", flow_key="k"
+)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        LogFilter(kinds=frozenset({"dead", "retrying"})), LogFilter(topics=frozenset({"other"})),
+        LogFilter(message_ids=frozenset({"webhook-0-2", "x"})), LogFilter(urls=frozenset({ABOUT.url})),
+        LogFilter(groups=frozenset({"all"})), LogFilter(queues=frozenset({"mail"})), LogFilter(schedules=frozenset({"daily"})),
+        LogFilter(labels=frozenset({"red", "blue"})), LogFilter(hosts=frozenset({"example.com"})),
+        LogFilter(hosts=frozenset({"example.com:8443"})), LogFilter(paths=frozenset({"/hook"})),
+        LogFilter(callers=frozenset({"192.0.2.1"})), LogFilter(flow_keys=frozenset({"k"})),
+        LogFilter(from_ms=2, until_ms=2), LogFilter(groups=frozenset({"all"}), queues=frozenset({"mail"}), from_ms=2),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_each_filter_finds_its_own(store: Store, wanted: LogFilter) -> None:
+    """Of several values of one kind any will do; all kinds have to fit."""
+    await write(store, 1, about=About(url="https://[bad", group="one"), labels=("green",))
+    await write(store, 2, message_id="webhook-0-2", kind="dead", topic="other", about=ABOUT, labels=("red",))
+    await write(store, 3)
+
+    assert await times(store, 10, wanted) == [2]
+
+
+async def test_a_page_looks_at_a_bounded_number(store: Store) -> None:
+    """It comes short, or empty, where few fit, and the next one goes on."""
+    pipeline = store.partitions[0].client.pipeline(transaction=False)
+    for at_ms in range(1, 2 * MOST_LOOKED_AT + 1):
+        pipeline.xadd(store.partitions[0].keys.log, {FIELD: msgspec.json.encode(event(at_ms))}, id=f"{at_ms}-0")
+    await pipeline.execute()
+    await write(store, 2 * MOST_LOOKED_AT + 1, kind="dead")
+
+    found = await pages(store, 10, LogFilter(kinds=frozenset({"dead"})))
+
+    assert [len(page) for page in found] == [1, 0, 0]
+    assert [len(page) for page in await pages(store, 500)] == [500] * 4 + [1]
+
+
+async def test_a_time_bounds_what_is_looked_at(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry lies where it was told, which is soon after it happened: far from there nobody looks."""
+    for day in range(1, 6):
+        for number in range(5):
+            await write(store, day * DAY_MS + number)
+    monkeypatch.setattr(log, "MOST_LOOKED_AT", 5)
+    monkeypatch.setattr(log, "SLICE", 5)
+
+    page = await read(store, LogFilter(from_ms=2 * DAY_MS + 1, until_ms=2 * DAY_MS + 3), 10)
+
+    assert [one.at_ms - 2 * DAY_MS for one in page.entries] == [3, 2, 1]
+    assert (await read(store, LogFilter(from_ms=2 * DAY_MS), 10, page.next_cursor)).next_cursor is None
+
+
+async def test_what_is_told_late_is_found_by_when_it_happened(store: Store) -> None:
+    """Such as what waited in an outage."""
+    await write(store, 5 * DAY_MS, entry_id=f"{5 * DAY_MS + 600_000}-0")
+
+    assert await times(store, 10, LogFilter(from_ms=5 * DAY_MS, until_ms=5 * DAY_MS)) == [5 * DAY_MS]
+
+
+async def test_what_happened_in_one_millisecond_is_told_in_the_order_of_a_life(store: Store) -> None:
+    """Processes tell it side by side, so entries do not lie so."""
+    for kind in ("delivered", "running", "scheduled"):
+        await write(store, 1, kind=kind)
+
+    (page,) = await pages(store, 10)
+
+    assert [one.event for one in page] == ["delivered", "running", "scheduled"]
+
+
+async def test_what_nobody_knows_is_passed_over(store: Store) -> None:
+    """An entry of a newer release, or a stranger's."""
+    key, client = store.partitions[0].keys.log, store.partitions[0].client
+    await write(store, 1)
+    await client.execute_command("XADD", key, "2-0", "event", '{"event": "sung", "at_ms": 2, "topic": "webhook"}')
+    await client.execute_command("XADD", key, "3-0", "song", "la")
+
+    assert await times(store, 1) == [1]
+
+
+async def test_an_empty_log_is_one_empty_page(several: Store) -> None:
+    """With no cursor."""
+    assert await pages(several, 10) == [[]]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "1-2", "1-2-3-4", "1--3", "-1-2-3", "1-2-x", f"{10**19}-1-1", "1-2-\u0663"])
 async def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
-    """It is named."""
-    with pytest.raises(InvalidField, match="cursor"):
-        await read(store, ALL, 10, cursor)
-
-
-async def test_only_messages_of_kept_topics_are_kept_and_only_watchers_hear_of_others(store: Store, redis: Client) -> None:
-    """Counts of many are not; what waits when nobody watches any more is kept all the same."""
-    outbox = store.partitions[0].events
-    assert (outbox.wants("webhook"), outbox.wants("echo")) == (True, False)
-    outbox.want(wanted=True)
-    assert outbox.wants("echo")
-    for topic in ("echo", "webhook"):
-        outbox.add(Event(event="running", at_ms=1, topic=topic, message_id=f"{topic}-0-1"))
-    outbox.add(Event(event="ready", at_ms=2, topic="webhook", count=3))
-    outbox.want(wanted=False)
-
-    await Publishing([store.partitions[0]], 100).publish()
-
-    assert [event.message_id for event in (await read(store, ALL, 10)).entries] == ["webhook-0-1"]
-    assert not Outbox().wants("webhook")
-
-
-def test_what_is_told_of_a_message_hides_what_it_asks_for() -> None:
-    """The body and headers only once, and at most four KiB of it; nothing of what is no webhook."""
-    options = Options(headers={"X-A": "1", "X-B": "2"}, webhook=Webhook("https://example.com/", redact=("body", "header[x-a]")))
-
-    hidden = about(options, b"secret")
-    assert hidden is not None
-    assert (hidden.body, hidden.headers) == (redacted(b"secret").encode(), {"X-A": redacted(b"1"), "X-B": "2"})
-    later = about(options)
-    assert later is not None
-    assert (later.body, later.headers, later.url) == (b"", {}, "https://example.com/")
-    long = about(msgspec.structs.replace(options, webhook=Webhook("https://example.com/")), b"x" * 10_000)
-    assert long is not None
-    assert len(long.body) == MOST_BYTES
-    assert about(Options(), b"x") is None
-
-
-def test_an_entry_is_readable_json() -> None:
-    """But for the bodies, which are base64."""
-    text = msgspec.json.encode(_event(1, about=About(url="https://example.com/", body=b"hi")))
-
-    assert b'"url":"https://example.com/"' in text
-    assert base64.b64encode(b"hi") in text
+    """Whatever else it is."""
+    with pytest.raises(InvalidField, match="cursor: expected the next_cursor"):
+        await read(store, EVERYTHING, 10, cursor)

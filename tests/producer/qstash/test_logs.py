@@ -52,7 +52,7 @@ async def life(settings: Settings, redis: RedisClient) -> list[Event]:
         event("cancelled", 7, message_id="webhook-0-2", about=About(url="https://example.com/other")),
     ]
     for one in events:
-        await redis.xadd(Keys(settings.redis.key_prefix, 0).log, {log.FIELD: msgspec.json.encode(one)})
+        await redis.xadd(Keys(settings.redis.key_prefix, 0).log, {log.FIELD: msgspec.json.encode(one)}, id=f"{one.at_ms}-0")
     return events
 
 
