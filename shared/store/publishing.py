@@ -96,27 +96,15 @@ class Publishing:
 
     async def publish(self) -> None:
         """All that waits, a batch of each partition at a time. Raises ``Outage``."""
+        partitions = list(self._partitions.values())
         for _ in range(MOST_BATCHES):
-            told = False
-            for taken in self._trips():
+            full = list[Partition]()
+            for taken in _trips(partitions):
                 await self._publish(taken)
-                told = True
-            if not told:
+                full += [partition for partition, batch in taken if len(batch.events) == MOST_AT_ONCE]
+            if not full:  # what came meanwhile gathers until the next time
                 return
-
-    def _trips(self) -> Iterator[Taken]:
-        """The next batch of each partition, in parts of a bounded size."""
-        taken, events = Taken(), 0
-        for partition in self._partitions.values():
-            batch = partition.events.take()
-            if batch is not None:
-                taken.append((partition, batch))
-                events += len(batch.events)
-            if events >= MOST_IN_A_TRIP:
-                yield taken
-                taken, events = [], 0
-        if taken:
-            yield taken
+            partitions = full
 
     async def _publish(self, taken: Taken) -> None:
         pipeline = self._client.pipeline(transaction=False)
@@ -144,3 +132,18 @@ class Publishing:
         if self._missing and now_s - self._said_s >= SAID_S:
             logger.warning("the log misses something: {} events found no room, or were lost in an outage", self._missing)
             self._missing, self._said_s = 0, now_s
+
+
+def _trips(partitions: list[Partition]) -> Iterator[Taken]:
+    """The next batch of each partition, in parts of a bounded size."""
+    taken, events = Taken(), 0
+    for partition in partitions:
+        batch = partition.events.take()
+        if batch is not None:
+            taken.append((partition, batch))
+            events += len(batch.events)
+        if events >= MOST_IN_A_TRIP:
+            yield taken
+            taken, events = [], 0
+    if taken:
+        yield taken
