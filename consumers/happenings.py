@@ -22,6 +22,20 @@ _MOST_BASE64 = 4 * (MOST_BYTES // 3 + 1)
 _attempt = msgspec.json.Decoder(Attempt)
 
 
+def tell_end(delivery: Delivery, settlement: Settlement) -> None:
+    """Once a settlement took effect. The log hears only of what was tried: what waits for a host that is down comes and goes
+    by the thousand.
+    """
+    events, was_tried = delivery.events, settlement.outcome != "retry" or bool(settlement.text)
+    if not events.wanted and not was_tried:
+        return
+    if not events.wanted and delivery.started_ms:
+        events.add(started(delivery))
+    events.add(ended(delivery, settlement))
+    for follow in settlement.follows:
+        events.add(made(delivery, follow))
+
+
 def started(delivery: Delivery) -> Event:
     """In a pool's thread."""
     return _event(delivery, "running", delivery.started_ms)

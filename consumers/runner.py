@@ -15,7 +15,7 @@ import msgspec
 
 from consumers.bell import Bell, tell
 from consumers.delivery import Delivery
-from consumers.happenings import ended, made
+from consumers.happenings import tell_end
 from consumers.held import Held
 from consumers.line import Line, Work
 from consumers.outcomes import Dead, Retry
@@ -256,9 +256,7 @@ class Runner:
         if delivery is not None:
             self.held.remove(delivery)
             if took_effect and delivery.events.wants(delivery.topic):
-                delivery.events.add(ended(delivery, settlement))
-                for follow in settlement.follows:
-                    delivery.events.add(made(delivery, follow))
+                tell_end(delivery, settlement)
         if self._held_up:
             self._held_up = False
             self._room()
@@ -306,7 +304,7 @@ def _log_failure(delivery: Delivery, error: BaseException, settlement: Settlemen
     what = {"retry": f"retried in {settlement.number} ms", "dead": "now a dead letter"}.get(settlement.outcome, "")
     about = {"id": delivery.record.id, "topic": delivery.topic, "attempt": delivery.attempt}
     if isinstance(error, (Retry, Dead)):  # asked for, not failed
-        level = "INFO" if settlement.outcome == "retry" else "WARNING"
+        level = "WARNING" if settlement.outcome != "retry" else "INFO" if settlement.text else "DEBUG"  # no attempt: at any rate
         logger.log(level, "the handler asked: {} ({})", what, describe(error), **about)
     else:
         logger.opt(exception=error).warning("the handler failed; the message is {}", what, **about)

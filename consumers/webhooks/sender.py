@@ -37,7 +37,7 @@ from shared.version import VERSION
 _attempt = msgspec.json.Decoder(Attempt)
 ERROR_BYTES = 1024
 FREE_MS = 600_000
-"""How long a message waits for a host that is down, or has too many others of it under way, before that costs attempts."""
+"""How long a message waits for a host that is down before that costs attempts."""
 NOT_READY_MS = 250
 NO_GROUP_MS, NO_GROUP_FREE_MS = 1_000, 10_000
 USER_AGENT = f"Message-Scheduling-Service/{VERSION}"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from consumers.delivery import Delivery
-from consumers.happenings import ended
+from consumers.happenings import ended, tell_end
 from consumers.outcomes import Dead, Retry
 from consumers.verdict import finished, spent, verdict
 from shared.about import MOST_BYTES, About
@@ -99,13 +99,24 @@ def kept(**options: Any) -> Delivery:
 
 
 def test_the_log_hears_where_it_goes_at_every_step() -> None:
-    """Headers and body it has from the beginning of the message."""
+    """The start with the end; headers and body it has from the beginning of the message."""
     delivery = kept()
 
     delivery.start()
+    assert told(delivery) == []
+    tell_end(delivery, verdict(delivery, None, 2, "worker-1"))
 
-    (event,) = told(delivery)
-    assert (event.event, event.about) == ("running", About(url="https://example.com/a", method="PUT"))
+    events, about = told(delivery), About(url="https://example.com/a", method="PUT")
+    assert [(one.event, one.about) for one in events] == [("running", about), ("delivered", about)]
+    assert events[0].at_ms == delivery.started_ms
+
+
+def test_the_log_hears_nothing_of_what_was_not_tried() -> None:
+    """Messages that wait for a host come and go by the thousand; who watches sees them."""
+    for delivery, expected in ((kept(), []), (watched(), ["running", "retrying"])):
+        delivery.start()
+        tell_end(delivery, verdict(delivery, Retry(5, counts=False), 2, "worker-1"))
+        assert [one.event for one in told(delivery)] == expected
 
 
 @pytest.mark.parametrize(
