@@ -121,7 +121,7 @@ ABOUT = About(
         LogFilter(callers=frozenset({"192.0.2.1"})), LogFilter(flow_keys=frozenset({"k"})),
         LogFilter(from_ms=2, until_ms=2), LogFilter(groups=frozenset({"all"}), queues=frozenset({"mail"}), from_ms=2),
     ],
-    ids=str,
+    ids=lambda wanted: "-".join(name for name, value in wanted._asdict().items() if value),
 )  # fmt: skip
 async def test_each_filter_finds_its_own(store: Store, wanted: LogFilter) -> None:
     """Of several values of one kind any will do; all kinds have to fit."""
