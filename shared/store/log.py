@@ -111,8 +111,9 @@ def _newest(before: Place | None, partition: int) -> str:
     """The first entry of that partition to look at, as ``XREVRANGE`` has it."""
     if before is None:
         return "+"
-    # Of the same id the entry of a partition of a lower number comes after.
-    return f"{'' if partition < before.partition else '('}{before.at_ms}-{before.number}"
+    # Of the same id the entry of a partition of a lower number comes after. No entry has the id 0-0, nor is one before it.
+    included = partition < before.partition or before.at_ms == before.number == 0
+    return f"{'' if included else '('}{before.at_ms}-{before.number}"
 
 
 def _entries(partition: Partition, rows: list[Any]) -> Iterator[_Entry]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from aiohttp import web
 from redis.asyncio import Redis
 
-from client import Event, Invalid, Unavailable
+from client import Event, Invalid, LogEntry, Unavailable
 from shared.store import subscription
 from tests.client.faces import Face
 from tests.client.misbehaving import Misbehaving
 from tests.producer.test_events import ALL, Teller
+from tests.support.waiting import eventually
 
 
 def stream(*lines: str) -> web.Response:
@@ -76,3 +77,29 @@ async def test_who_leaves_closes_the_connection(face: Face, teller: Teller, monk
     assert len(await reading) == 1
 
     await teller.heard(0)
+
+
+@pytest.mark.leaves("due:webhook", "log", "idempotency", "index", "labels")
+async def test_the_log_is_read_in_pages(face: Face) -> None:
+    """All entries that fit, the newest first, typed; of times a datetime will do."""
+    made = await face.call(
+        "schedule", "webhook", url="https://example.com/a", body=b"\xff", headers={"X-Own": "1"}, labels=["red"], delay="1h"
+    )
+    await face.call("change", made.id, delay="2h")
+    await face.call("cancel", made.id)
+    found = list[LogEntry]()
+
+    async def told() -> bool:
+        found[:] = await face.items("list_log", message_id=made.id, page_size=1)
+        return len(found) == 3
+
+    await eventually(told)
+
+    first = found[-1]
+    assert {one.event for one in found} == {"scheduled", "changed", "cancelled"}
+    assert (first.url, first.body_bytes, first.headers) == ("https://example.com/a", b"\xff", {"X-Own": "1"})
+    (cancelled,) = await face.items("list_log", label=["blue", "red"], state="cancelled", at_from=first.at)
+    assert cancelled.at >= first.at
+    assert await face.items("list_log", label="red", at_from=first.at + timedelta(days=1)) == []
+    with pytest.raises(Invalid):
+        await face.items("list_log", state="lost")

@@ -361,6 +361,7 @@ async def test_a_batch_over_its_limit_is_refused(small: Api, redis: Redis, prefi
         ("POST", "/dead-letters", {"GET", "HEAD"}),
         ("DELETE", "/dead-letters/x/replay", {"POST"}),
         ("POST", "/events", {"GET", "HEAD"}),
+        ("DELETE", "/log", {"GET", "HEAD"}),
         ("POST", "/health", {"GET", "HEAD"}),
         ("PUT", "/health/ready", {"GET", "HEAD"}),
         ("POST", "/docs", {"GET"}),

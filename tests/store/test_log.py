@@ -192,6 +192,22 @@ async def test_an_empty_log_is_one_empty_page(several: Store) -> None:
     assert await pages(several, 10) == [[]]
 
 
+@pytest.mark.parametrize("cursor", ["0-0-0", "0-0-9", "0-1-1"])
+async def test_before_the_first_entry_there_is_nothing(several: Store, cursor: str) -> None:
+    """Also where the cursor is of no page that there was."""
+    await write(several, 1)
+
+    assert await read(several, EVERYTHING, 10, cursor) == ([], None)
+
+
+@pytest.mark.parametrize("cursor", ["9" * 19 + "-" + "9" * 19 + "-0", "2-0-0"])
+async def test_a_cursor_may_name_what_is_gone(several: Store, cursor: str) -> None:
+    """What is older than that is shown."""
+    await write(several, 1)
+
+    assert [one.at_ms for one in (await read(several, EVERYTHING, 10, cursor)).entries] == [1]
+
+
 @pytest.mark.parametrize("cursor", ["", "x", "1-2", "1-2-3-4", "1--3", "-1-2-3", "1-2-x", f"{10**19}-1-1", "1-2-\u0663"])
 async def test_a_cursor_that_is_none_is_refused(store: Store, cursor: str) -> None:
     """Whatever else it is."""
