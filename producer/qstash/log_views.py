@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterator
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from producer.qstash.view_schemas import Headers
 from producer.qstash.views import headers_out
@@ -62,6 +62,11 @@ class QstashLog(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="c
     """As QStash's documentation names them."""
     response_body: str = ""
     """Base64."""
+    callback: str = ""
+    failure_callback: str = ""
+    max_retries: int | UnsetType = UNSET
+    """Where the message asks for a number of its own."""
+    retry_delay_expr: str = ""
     label: str = ""
     """The first of ``labels``."""
     labels: tuple[str, ...] = ()
@@ -101,6 +106,10 @@ def _entry(event: Event, about: About, state: State) -> QstashLog:
         response_header=headers,
         response_headers=headers,
         response_body=base64.b64encode(about.response_body).decode() if answered else "",
+        callback=about.callback,
+        failure_callback=about.failure_callback,
+        max_retries=about.max_attempts - 1 if about.max_attempts else UNSET,
+        retry_delay_expr=about.retry_delay,
         label=event.labels[0] if event.labels else "",
         labels=event.labels,
     )

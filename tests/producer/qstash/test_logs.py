@@ -25,6 +25,10 @@ ABOUT = About(
     endpoint="first",
     queue="mail",
     schedule="daily",
+    max_attempts=4,
+    retry_delay="1000 * retried",
+    callback="https://example.com/told",
+    failure_callback="https://example.com/failed",
     headers={"X-Tenant": "7"},
     body=b"a;b",
     status=503,
@@ -79,6 +83,8 @@ async def test_an_entry_tells_everything(client: Client, api: Api) -> None:
     assert (found.error, found.next_delivery_time) == ("503 Service Unavailable", 90)
     assert (found.headers, found.body_base64) == ({"X-Tenant": ["7"]}, "YTti")
     assert (found.response_status, found.response_headers, found.response_body) == (503, {"X-Why": ["busy"]}, "bGF0ZXI=")
+    assert (found.max_retries, found.retry_delay_expression) == (3, "1000 * retried")
+    assert (found.callback, found.failure_callback) == (ABOUT.callback, ABOUT.failure_callback)
     (created,) = (await api.get("/v2/logs?state=CREATED")).json["logs"]
     assert (created["label"], created["labels"], created["nextDeliveryTime"]) == ("one", ["one", "two"], 50)
     assert "responseStatus" not in created
