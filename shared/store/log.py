@@ -26,7 +26,8 @@ SLICE = 200
 LEAST_SLICE = 5
 """Of one partition: with hundreds of them a call looks at more than it says above."""
 MOST_LATE_MS = 3_600_000
-"""No entry is told longer after it happened than this: a process keeps few events through an outage, and not for long."""
+"""No entry is sought longer after it happened than this. A process keeps few events through an outage, and not for long; a start
+that is told with the end of its attempt is older only where that took so long."""
 CLOCK_MS = 60_000
 """No entry is told longer before it happened than this: by so much may Redis's clock have been stepped between the two."""
 CURSOR = r"^[0-9]{1,19}-[0-9]{1,19}-[0-9]{1,4}$"
