@@ -22,7 +22,7 @@ from shared.store.messages import Response
 from shared.store.url_groups import Endpoint, UrlGroup
 
 SETTINGS = WebhooksSettings(
-    allowed_networks=("127.0.0.0/8",), allowed_ports=("1-65535",), connect_timeout_ms=2_000, read_timeout_ms=300,
+    allowed_networks=("127.0.0.0/8",), allowed_ports=("1-65535",), connect_timeout_ms=2_000, read_timeout_ms=10_000,
     response_bytes=1000,
 )  # fmt: skip
 KEYS = SigningKeys("sig_" + "a" * 32, "sig_" + "b" * 32)
@@ -192,9 +192,9 @@ async def test_as_much_of_a_body_is_kept_as_the_settings_say(sender: Sender, rec
     assert (odd.body, odd.body_base64) == ("", "//4=")
 
 
-async def test_what_is_not_answered_is_tried_again_by_the_policy(sender: Sender, receiver: Receiver) -> None:
+async def test_what_is_not_answered_is_tried_again_by_the_policy(known: Known, receiver: Receiver) -> None:
     """No connection, an answer that does not come in time, one that breaks off: each says so, and counts."""
-    hung = asyncio.Event()
+    hung, sender = asyncio.Event(), Sender(replace(SETTINGS, read_timeout_ms=200), known)
 
     async def never(_: web.Request) -> web.StreamResponse:
         await hung.wait()
@@ -216,6 +216,7 @@ async def test_what_is_not_answered_is_tried_again_by_the_policy(sender: Sender,
     hung.set()
     with pytest.raises(Undelivered, match="no answer"):
         await sender.deliver(_message(f"http://127.0.0.1:{unused_port()}/"))
+    await sender.close()
 
 
 async def test_a_host_that_does_not_answer_is_left_alone_for_a_while(sender: Sender, receiver: Receiver) -> None:
