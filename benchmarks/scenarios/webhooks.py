@@ -6,7 +6,7 @@ Lateness is from the due time to the arrival at the receiver. The limit is aioht
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +17,7 @@ from benchmarks.processes import Process, python
 from benchmarks.receiver import address
 from benchmarks.report import names
 from benchmarks.results import OURS, Line
-from benchmarks.scenarios.watching import await_started
+from benchmarks.scenarios.watching import NotInTime, await_started
 from benchmarks.server import Server
 from benchmarks.subjects.limit import limit
 from benchmarks.subjects.service import Service
@@ -26,7 +26,7 @@ from shared.settings import WebhooksSettings
 COUNT, QUICK_COUNT = 10_000, 3_000
 RATE_PER_S, HOSTS = 500, 100
 SECONDS, QUICK_SECONDS = 20, 5
-MARGIN_S, LATE_S = 5.0, 60.0
+MARGIN_S, LATE_S, LOOK_S = 5.0, 60.0, 0.1
 OPEN: dict[str, Any] = {"AllowedNetworks": ["127.0.0.0/8"], "AllowedPorts": ["1-65535"], "LogEntries": 0}
 
 
@@ -68,6 +68,20 @@ def _service(port: int, hosts: int) -> Service:
     )
 
 
+def _await_all(marks: Marks, numbers: Sequence[int], within_s: float, worker: Process) -> Sequence[int]:
+    """Until each of them has arrived. Raises ``NotInTime``."""
+    until = time.monotonic() + within_s
+    while True:
+        starts = marks.starts_us()
+        missing = sum(1 for number in numbers if not starts[number])
+        if not missing:
+            return starts
+        worker.check()
+        if time.monotonic() > until:
+            raise NotInTime(f"{missing:,} of {len(numbers):,} have not arrived within {within_s:.0f} s")
+        time.sleep(LOOK_S)
+
+
 def _drain(count: int) -> dict[str, float]:
     with Server() as server:
         create(server.marks, count)
@@ -104,8 +118,7 @@ def _lateness(seconds: int, *, last_is_dead: bool) -> dict[str, float]:
             due_ms = int((time.time() + MARGIN_S) * 1000)
             session.fill(count, due=str(due_ms), per_second=RATE_PER_S)
             marks = Marks(server.marks)
-            await_started(marks, count - count // HOSTS, MARGIN_S + seconds + LATE_S, worker)
-            starts = marks.starts_us()
-    others = [number for number in range(count) if number % HOSTS != HOSTS - 1]
+            others = [number for number in range(count) if number % HOSTS != HOSTS - 1]
+            starts = _await_all(marks, others, MARGIN_S + seconds + LATE_S, worker)
     late_ms = sorted(starts[number] / 1000 - (due_ms + int(number * 1000 / RATE_PER_S)) for number in others)
     return lateness_figures(late_ms)
