@@ -214,9 +214,9 @@ async def test_a_page_looks_at_a_bounded_number_with_a_bounded_number_of_command
     at_ms = await stage.now_ms() + HOUR_MS
     for _ in range(5):
         await stage.add(*(at_ms + n for n in range(499)))
-    before = (await redis.info("stats"))["total_commands_processed"]
+    before = await _commands(redis)
     page = await list_messages(stage.store, Filter(created_until=0, topic="alpha"), 50)
-    commands = (await redis.info("stats"))["total_commands_processed"] - before
+    commands = await _commands(redis) - before
 
     assert (page.views, page.looked_at, page.next_cursor is None) == ([], MOST_LOOKED_AT, False)
     assert commands < 40
@@ -254,3 +254,10 @@ async def test_a_cursor_of_another_state_is_refused_or_harmless(stage: Stage) ->
     await stage.ready(3)
     with pytest.raises(InvalidField, match="of the same state"):
         await list_messages(stage.store, Filter(state="ready"), 10, "5~alpha-0-x")
+
+
+async def _commands(redis: Client) -> int:
+    """How many the server has run, but for those a client opens a connection with: how many it opens is the machine's affair."""
+    opening = {"cmdstat_hello", "cmdstat_auth", "cmdstat_select", "cmdstat_ping", "cmdstat_info"}
+    found = await redis.info("commandstats")
+    return sum(row["calls"] for name, row in found.items() if name not in opening and not name.startswith("cmdstat_client"))
