@@ -55,10 +55,14 @@ def _digest(settings: WebhooksSettings) -> str:
 
 
 async def rotate(store: Store) -> SigningKeys:
-    """The next key becomes the current one, and a new one the next. Raises ``Outage``."""
+    """The next key becomes the current one, and a new one the next. Raises ``Outage``.
+
+    Rotations at once follow each other: the next key that a caller is told is the current one of the rotation after its own.
+    """
     made, digest = new_key(), _digest(store.settings.webhooks)
     for _ in range(PUT_TRIES):
-        before, stored = await get(store), await webhook_fields.read(store, FIELD)
+        stored = await webhook_fields.read(store, FIELD)
+        before = keys_of(store.settings.webhooks, stored) or await get(store)
         after = _Stored(before.next, made, digest)
         if await webhook_fields.put(store, FIELD, stored, _encode(after)) is None:
             return SigningKeys(after.current, after.next)
