@@ -17,20 +17,25 @@ from tests.qstash.python_client import Python
 from tests.qstash.whole import SIGNED, Served, empty, whole_service
 from tests.support.keys import delete_keys, leaked_keys
 from tests.support.receiver import Receiver, running_receiver
+from tests.support.server import chosen_server
 
 KEPT = ("log", "flow:webhook:log")
 """What a service keeps although nothing is in it: what happened, and what was let through within its period."""
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def served(server_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
-    """The service, and at its end the check that emptied it holds nothing but what it keeps."""
-    prefix, redis = f"t{token_hex(6)}", Redis.from_url(server_url, protocol=2)
-    async with whole_service(server_url, prefix, tmp_path_factory.mktemp("qstash"), **SIGNED) as started:
-        yield started
-    leaked = await leaked_keys(redis, prefix)
-    await delete_keys(redis, prefix)
-    await redis.aclose()
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    """The service, and at its end the check that emptied it holds nothing but what it keeps.
+
+    On a server of its own: it runs to the end of the session, and others count what theirs is asked.
+    """
+    with chosen_server(tmp_path_factory.mktemp("qstash-server")) as url:
+        prefix, redis = f"t{token_hex(6)}", Redis.from_url(url, protocol=2)
+        async with whole_service(url, prefix, tmp_path_factory.mktemp("qstash"), **SIGNED) as started:
+            yield started
+        leaked = await leaked_keys(redis, prefix)
+        await delete_keys(redis, prefix)
+        await redis.aclose()
     assert {name: kind for name, kind in leaked.items() if not name.startswith(KEPT)} == {}, "tests left keys behind"
 
 
