@@ -27,6 +27,9 @@ class Held:
         if self._by_place.pop(place_of(delivery), None) is not None:
             self._by_id.pop(delivery.record.id, None)
 
+    def of(self, message_id: str) -> Delivery | None:
+        return self._by_id.get(message_id)
+
     def at(self, stream: str, entry_id: str) -> Delivery | None:
         return self._by_place.get((stream, entry_id))
 

@@ -30,6 +30,8 @@ from shared.store.entries import Entry, Lease, Settlement
 
 DEADLINE_TICK_S = 0.05
 NEWER_RECORD_RETRY_MS = 5_000
+SETTLING_MS = 5
+"""An answer of Redis takes less, mostly."""
 MAX_BACKLOG = 2_000
 """Ended deliveries that wait to be settled; with more the worker reads nothing new."""
 LEASE_MARGIN = 0.25
@@ -127,9 +129,16 @@ class Runner:
                 continue
             if self.held.add(delivery):
                 self._begin(line, delivery, first=first)
-            else:  # its last delivery still runs here, though the lease was lost: to be started when that has ended
+            else:
                 self.counts["put back"] += 1
-                line.settler.report(put_back(entry, delivery.record.id, self._settings.lease_ms))
+                line.settler.report(put_back(entry, delivery.record.id, self._until_gone_ms(delivery.record.id)))
+
+    def _until_gone_ms(self, message_id: str) -> int:
+        """How long, about, its delivery before this one is held here."""
+        before = self.held.of(message_id)
+        if before is not None and not before.ended:  # it still runs, though its lease was lost
+            return self._settings.lease_ms
+        return SETTLING_MS  # a retry that was sooner here than the answer to its settlement
 
     def _delivery(self, line: Line, entry: Entry) -> Delivery | None:
         """The delivery of an entry; ``None`` where its record cannot be read: that is settled here."""

@@ -460,6 +460,33 @@ async def test_a_worker_never_starts_an_id_that_it_still_holds(make_worker: Make
     assert (await flow.view(delivery.record.id)).status == "delivered"
 
 
+async def test_a_retry_that_is_sooner_than_the_answer_to_its_settlement_waits_for_milliseconds(
+    make_worker: MakeWorker, flow: Flow, work: Held
+) -> None:
+    """Redis has let go of what ended here before this worker has heard of it: the next delivery may be here already."""
+    worker, line, (delivery,) = await _running(make_worker, flow, work)
+    work.go.set()
+    await eventually(lambda: line.settler.backlog == 1)
+    settlement = line.settler._waiting.popleft()
+    stranger = (await make_worker("stranger"))._lines[0].deliveries
+    await flow.steal()
+    await stranger.hand_back(await stranger.pending())
+
+    assert await line.reader.run_once() == 1
+    await line.settler.run_once()
+    view = await flow.view(delivery.record.id)
+
+    assert (view.status, view.attempts, worker.runner.counts["put back"]) == ("scheduled", 0, 1)
+    assert view.due_ms is not None
+    assert view.due_ms - line.partition.clock.now_ms() < line._settings.lease_ms / 10
+    line.settler.report(settlement)
+    await _settle(worker, 1)
+    assert await eventually(flow.forward) == 1
+    assert await line.reader.run_once() == 1
+    await _settle(worker, 1)
+    assert work.started == {delivery.record.id: 2}
+
+
 # --- giving back ------------------------------------------------------------------------------------------------------
 
 
