@@ -33,7 +33,8 @@ def callbacks(delivery: Delivery, settlement: Settlement, response: Response | N
     is_dead = settlement.outcome == "dead"
     body = _body(delivery, webhook, response or NO_RESPONSE, error, is_dead=is_dead)
     wanted = (webhook.callback, webhook.failure_callback if is_dead else None)
-    return [_draft(delivery.record, one, body) for one in wanted if one is not None]
+    redact = ("body",) if webhook.redact else ()  # it holds what is redacted there
+    return [_draft(delivery.record, one, body, redact) for one in wanted if one is not None]
 
 
 def _is_told(settlement: Settlement) -> bool:
@@ -41,7 +42,7 @@ def _is_told(settlement: Settlement) -> bool:
     return settlement.counts_as is not None
 
 
-def _draft(record: Record, callback: Callback, body: bytes) -> Draft:
+def _draft(record: Record, callback: Callback, body: bytes, redact: tuple[str, ...]) -> Draft:
     options = Options(
         priority=record.options.priority,
         retry=callback.retry,
@@ -49,7 +50,7 @@ def _draft(record: Record, callback: Callback, body: bytes) -> Draft:
         headers=callback.headers,
         content_type="application/json",
         trace=record.options.trace,
-        webhook=Webhook(url=callback.url, method=callback.method, callback_of=record.id),
+        webhook=Webhook(url=callback.url, method=callback.method, callback_of=record.id, redact=redact),
     )
     return Draft(WEBHOOK.name, "text", body, delay_ms=callback.delay_ms, options=options)
 

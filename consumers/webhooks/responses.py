@@ -27,7 +27,8 @@ async def read(response: aiohttp.ClientResponse, most_bytes: int) -> Answer:
 
 def _headers(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
     left, found = HEADER_BYTES, []
-    for name, value in response.headers.items():
+    for name, raw in response.headers.items():
+        value = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # what is no UTF-8 could not be kept
         left -= len(name) + len(value)
         if left < 0:
             break

@@ -230,6 +230,8 @@ def _phrase(status: int) -> str:
 
 def _words(error: Exception) -> str:
     """``no answer: Cannot connect to host ...``; a time-out often has no words of its own."""
+    if isinstance(error, aiohttp.ClientResponseError):  # its own words name the whole URL
+        return f"no answer: {error.message}"
     return f"no answer: {error}" if str(error) else f"no answer: {type(error).__name__}"
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from consumers.delivery import Delivery
 from consumers.outcomes import Dead, Retry
 from consumers.verdict import finished, verdict
 from consumers.webhooks.callbacks import callbacks
 from consumers.webhooks.groups import spread
+from shared.about import about
 from shared.record import Callback, Options, RetryOptions, Webhook
 from shared.store.chunks import Draft
 from shared.store.messages import Response
@@ -76,6 +78,19 @@ def test_a_delivered_message_tells_its_callback_alone() -> None:
         content_type="application/json", trace="00-1-2-03",
         webhook=Webhook("https://here.example/done", "PUT", callback_of=record.id),
     )  # fmt: skip
+
+
+def test_what_is_redacted_of_a_message_is_not_shown_of_its_callbacks() -> None:
+    """Their bodies hold it: the receiver is told, the log is not."""
+    webhook = replace(WEBHOOK, redact=("header[X-Own]",))
+
+    told = _callbacks(_delivery(webhook), Dead("no more"))
+
+    assert [_said(draft)["sourceHeader"] for draft in told] == [{"X-Own": ["2"]}] * 2
+    for draft in told:
+        shown = about(draft.options, draft.body)
+        assert shown is not None
+        assert (shown.body or b"").startswith(b"REDACTED:")
 
 
 def test_a_failed_attempt_tells_the_callback_and_the_last_one_also_the_failure_callback() -> None:

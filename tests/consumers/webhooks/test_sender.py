@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
@@ -97,6 +99,40 @@ def _message(url: str, method: str = "POST", body: bytes = b"hello", **more: Any
         "webhook": Webhook(url, method),
     }  # fmt: skip
     return Message(**{**values, **more})
+
+
+@asynccontextmanager
+async def _raw(answer: bytes) -> AsyncIterator[str]:
+    """The URL of a receiver that answers with these bytes, whatever they are."""
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(take, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_header_of_an_answer_that_is_no_text_is_kept_as_one(sender: Sender) -> None:
+    """A receiver cannot have its answer fail to be stored."""
+    async with _raw(b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nX-Own: f\xc3\xbcge\r\nContent-Length: 0\r\n\r\n") as url:
+        response = await sender.deliver(_message(url))
+
+    assert isinstance(response, Response)
+    assert msgspec.json.decode(msgspec.json.encode(response.headers)) == response.headers
+    assert (response.headers["X-Name"], response.headers["X-Own"]) == ("caf\ufffd", "füge")
+
+
+async def test_an_answer_that_is_no_http_is_told_without_the_url(sender: Sender) -> None:
+    """URLs may be secrets, and errors are logged."""
+    async with _raw(b"HTTP/1.1 200 OK\r\nno header\r\n\r\n") as url:
+        with pytest.raises(Undelivered, match=r"^no answer: .") as raised:
+            await sender.deliver(_message(f"{url}/services/secret?key=abc"))
+
+    assert "secret" not in str(raised.value)
+    assert "abc" not in str(raised.value)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "GET", "DELETE", "PURGE"])
