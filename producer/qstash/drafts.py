@@ -8,11 +8,12 @@ from typing import NamedTuple
 import msgspec
 
 from producer.drafts import Rules
-from producer.qstash.options import QUEUE_PREFIX, Asked
+from producer.qstash.options import Asked
 from shared.errors import InvalidField
 from shared.record import Kind, Options, Webhook
 from shared.settings import WEBHOOK
 from shared.store.chunks import Draft
+from shared.store.flow import QUEUE_PREFIX
 from shared.store.url_groups import Endpoint
 from shared.targets import Targets
 
@@ -35,6 +36,9 @@ def draft_of(asked: Asked, target: Target, body: bytes, queue: str | None, calle
         limit = rules.limits.max_body_bytes
         raise InvalidField("body", f"expected at most {limit} bytes (Producer.MaxBodyBytes); got {len(body)}", status=413)
     due_ms, delay_ms = _when(asked, rules)
+    for name, one in (("Upstash-Callback-Delay", asked.callback), ("Upstash-Failure-Callback-Delay", asked.failure_callback)):
+        if one is not None:
+            _check_horizon(name, rules.now_ms + one.delay_ms, rules)
     queue = queue or asked.queue
     webhook = Webhook(
         url=target.url,

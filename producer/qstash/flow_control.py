@@ -15,14 +15,14 @@ from msgspec import Struct
 from producer.answers import json_answer
 from producer.context import SETTINGS, STORE
 from producer.openapi import describe
-from producer.qstash.options import LARGEST_PARALLELISM, LARGEST_RATE, QUEUE_PREFIX
+from producer.qstash.options import LARGEST_PARALLELISM, LARGEST_RATE
 from producer.qstash.query import refuse_unknown, switch, whole
 from producer.qstash.view_schemas import Done
 from producer.schemas import FLOW_KEY_TEXT
 from shared.errors import InvalidField, NotFound
 from shared.settings import WEBHOOK
 from shared.store import flow, topics
-from shared.store.flow import FlowKey
+from shared.store.flow import QUEUE_PREFIX, FlowKey
 
 KIND = "flow control key"
 MOST_KEYS = 1_000

@@ -16,7 +16,7 @@ from producer.schemas import FLOW_KEY_TEXT
 from shared.errors import InvalidField
 from shared.record import Callback, RetryOptions
 from shared.retry_delays import default_delays_ms, delays_ms
-from shared.store.flow import Limit
+from shared.store.flow import QUEUE_PREFIX, Limit
 from shared.times import parse_delay_ms, parse_time_ms
 
 PREFIX = "upstash-"
@@ -35,8 +35,6 @@ _LIMIT = re.compile(r"\s*(parallelism|rate|period)\s*=\s*([0-9a-z]{1,20})\s*")
 _LABEL = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _REDACTED = re.compile(r"body|headers?|header\[[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}\]")
 _OF_CALLBACK = ("method", "retries", "retry-delay", "delay", "timeout")
-QUEUE_PREFIX = "queue:"
-"""Before the name of a queue in its flow key."""
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,13 +15,12 @@ from producer.answers import json_answer
 from producer.context import STORE
 from producer.openapi import describe
 from producer.qstash.names import checked
-from producer.qstash.options import QUEUE_PREFIX
 from producer.qstash.view_schemas import Done
 from producer.requests import read_json
 from shared.errors import NotFound
 from shared.settings import WEBHOOK
 from shared.store import flow
-from shared.store.flow import FlowKey, Limit
+from shared.store.flow import QUEUE_PREFIX, FlowKey, Limit
 
 KIND = "queue"
 MOST_QUEUES = 1_000

@@ -18,7 +18,7 @@ from producer.load import read_body
 from producer.openapi import describe
 from producer.qstash.destinations import Destination, destination_of, path_rest
 from producer.qstash.drafts import Target, check_urls, draft_of
-from producer.qstash.options import QUEUE_PREFIX, Asked, options_of
+from producer.qstash.options import Asked, options_of
 from producer.qstash.publishing import OPTIONS, USUAL_QUEUE
 from producer.qstash.schedule_schemas import ZONE, QstashSchedule, ScheduleMade, flow_key_of, is_qstash, schedule_out, state_of
 from producer.qstash.view_schemas import Done
@@ -31,6 +31,7 @@ from shared.recurrence import Definition, Rule
 from shared.settings import WEBHOOK
 from shared.store import flow, messages, schedules, url_groups
 from shared.store.chunks import Draft
+from shared.store.flow import QUEUE_PREFIX
 from shared.store.messages import View
 from shared.store.partition import Store
 from shared.store.schedules import KIND, PUT_TRIES, Schedule, Wanted

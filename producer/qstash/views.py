@@ -10,7 +10,6 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from producer.qstash.options import QUEUE_PREFIX
 from producer.qstash.view_schemas import Headers, QstashDeadLetter, QstashMessage
 from shared.about import redacted, shown_headers
 from shared.ids import parse_id
@@ -18,7 +17,7 @@ from shared.policy import message_policy, topic_policy
 from shared.record import Callback, Options, Record, Webhook
 from shared.settings import WEBHOOK, Settings
 from shared.store import flow
-from shared.store.flow import FlowKey
+from shared.store.flow import QUEUE_PREFIX, FlowKey
 from shared.store.messages import Attempt, View
 from shared.store.partition import Store
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from shared.settings import LimitSettings, TopicSettings
+from shared.settings import WEBHOOK, LimitSettings, TopicSettings
 from shared.store.due import Dispatched
 from shared.store.keys import GROUP, LIMITED, FlowSet, parse_lane
 from shared.store.outage import outages
@@ -25,6 +25,10 @@ def is_limited(topic: TopicSettings, lane: str) -> bool:
     return topic.limit.any or parse_lane(lane)[1] == LIMITED
 
 
+QUEUE_PREFIX = "queue:"
+"""Before the name of a queue in its flow key, in topic ``webhook``."""
+
+
 async def admit(partition: Partition, topic: TopicSettings, lane: str, limit: int, max_stream_length: int) -> Dispatched:
     """Moves at most ``limit`` due messages of a lane to their streams, as far as limits let them. Raises ``Outage``."""
     keys, name = partition.keys, topic.name
@@ -35,7 +39,10 @@ async def admit(partition: Partition, topic: TopicSettings, lane: str, limit: in
             keys.flow(name, "log"), keys.flow(name, "next"), keys.flow(name, "limits"), keys.flow(name, "logs"),
             keys.flow(name, "kept"), *keys.streams(name),
         ],
-        [limit, max_stream_length, GROUP, _text(topic.limit), _text(topic.flow_key_limit)],
+        [
+            limit, max_stream_length, GROUP, _text(topic.limit), _text(topic.flow_key_limit),
+            QUEUE_PREFIX if name == WEBHOOK.name else "",
+        ],
     )  # fmt: skip
     if moved:
         tell(partition, "ready", name, count=moved)

@@ -93,4 +93,4 @@ async def _run(
         arguments.append(len(messages))
         for message in messages:
             arguments += message
-    return await partition.run(SCHEDULE, keys, arguments, asked, b"stored", b"repeated")
+    return await partition.run(SCHEDULE, keys, arguments, asked, b"stored", b"repeated", b"conflict")

@@ -241,6 +241,15 @@ async def test_a_replica_that_comes_back_completes_a_repeat(
         await scene.redis.aclose()
 
 
+async def test_a_deduplicated_repeat_of_what_is_not_safe_is_not_safe_either(lacking: Scene) -> None:
+    """It is told so each time, and stored once."""
+    for _ in range(2):
+        headers = {"Durability": "replica", "Upstash-Deduplication-Id": "d", "Upstash-Delay": "1h"}
+        answer = await lacking.api.post("/v2/publish/https://example.com/hook", data="x", headers=headers)
+        assert (answer.status, "0 of 1 replicas" in answer.json["error"]) == (503, True)
+    assert len((await lacking.api.get("/messages?topic=webhook")).json["items"]) == 1
+
+
 @pytest.mark.parametrize(
     ("option", "why"), [("--appendonly no", "appendonly is off"), ("--appendfsync no", "appendfsync is 'no'")]
 )

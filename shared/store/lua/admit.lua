@@ -14,6 +14,8 @@
 -- KEYS[11..] streams of the topic, by priority
 -- ARGV[1]  most messages to move  ARGV[2] most entries a stream may hold  ARGV[3] group
 -- ARGV[4]  limits of the topic: 'rate period concurrency 0'   ARGV[5] limits of a flow key that has none of its own
+-- ARGV[6]  what flow keys of queues begin with, '' where there are none: without a concurrency theirs is 1, so that a queue
+--          that was deleted does not let go at once all that waited in it, or was on its way there
 --
 -- Returns {moved, next due ms or -1, now ms, 1 where a stream is full}
 --
@@ -35,10 +37,14 @@ end
 local due, index, parked, line, held, log, next_key, limits, logs, kept = unpack(KEYS, 1, 10)
 local are_any_kept = redis.call('ZCARD', kept) > 0
 local topic, default, moved, handled, bytes, full = parse_limits(ARGV[4]), ARGV[5], 0, 0, 0, false
-local known = {}
+local known, queues = {}, ARGV[6]
 
 local function limits_for(key)
-  if not known[key] then known[key] = key == '' and parse_limits('0 0 0 0') or limits_of(limits, key, default) end
+  if not known[key] then
+    known[key] = key == '' and parse_limits('0 0 0 0') or limits_of(limits, key, default)
+    local is_queue = queues ~= '' and string.sub(key, 1, #queues) == queues
+    if is_queue and known[key].concurrency == 0 then known[key].concurrency = 1 end
+  end
   return known[key]
 end
 

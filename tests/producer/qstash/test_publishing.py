@@ -200,6 +200,13 @@ async def test_a_batch_is_stored_in_its_order_or_not_at_all(client: Client, api:
         (URL, {"Upstash-Timeout": "0s"}, 400, "Upstash-Timeout: expected"),
         (URL, {"Upstash-Callback": "http://localhost/"}, 400, "Upstash-Callback: localhost is no public address"),
         (URL, {"Upstash-Callback": URL, "Upstash-Callback-Retries": "x"}, 400, "Upstash-Callback-Retries: expected"),
+        (URL, {"Upstash-Callback": URL, "Upstash-Callback-Delay": "999999d"}, 400, "Upstash-Callback-Delay: expected a time"),
+        (
+            URL,
+            {"Upstash-Failure-Callback": URL, "Upstash-Failure-Callback-Delay": "9" * 20 + "d"},
+            400,
+            "Upstash-Failure-Callback-Delay: expected",
+        ),
         (URL, {"Upstash-Failure-Callback": "nowhere"}, 400, "Upstash-Failure-Callback: expected a URL"),
         (URL, {"Upstash-Flow-Control-Key": "a b"}, 400, "Upstash-Flow-Control-Key: expected"),
         (

@@ -71,6 +71,17 @@ async def test_what_is_in_a_deleted_queue_stays_one_after_the_other(api: Api, we
     assert await webhooks.let_through() == 0
 
 
+async def test_what_comes_late_to_a_deleted_queue_goes_one_after_the_other_too(api: Api, webhooks: Webhooks) -> None:
+    """It was delayed, or on its way, when the queue was deleted; other flow keys go all at once."""
+    await api.post("/v2/queues", {"queueName": "mail", "parallelism": 2})
+    assert (await api.call("DELETE", "/v2/queues/mail")).status == 200
+
+    await webhooks.add(3, Options(flow_key="queue:mail"))
+    assert await webhooks.let_through() == 1
+    await webhooks.add(3, Options(flow_key="mail"))
+    assert await webhooks.let_through() == 3
+
+
 async def test_all_queues_are_listed_though_they_are_many(api: Api, webhooks: Webhooks) -> None:
     """In the order of their names, whatever flow keys stand around them."""
     names = [f"q{number:03}" for number in range(205)]
